@@ -1,0 +1,1 @@
+"""Data only: profiles, code maps, examples. Read by importlib.resources."""
