@@ -1,0 +1,57 @@
+"""Settings: from the command line, else `WARDPOST_*`, else defaults that are safe on loopback."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from exchange.errors import Refused
+from exchange.model import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`data` is the folder of the database; the KEK file lies beside it, never inside. `base_url` is what clients see."""
+
+    data: Path = Path("wardpost-data")
+    kek_file: Path | None = None
+    environment: Environment = Environment.TRIAL
+    host: str = "127.0.0.1"
+    port: int = 8080
+    mllp_port: int = 2575
+    base_url: str = ""
+    log: str = "info"
+
+    @property
+    def database(self) -> Path:
+        return self.data / "wardpost.sqlite"
+
+    @property
+    def kek(self) -> Path:
+        """The KEK file: `WARDPOST_KEK_FILE`, else `<data>.kek.json` beside the data folder."""
+        return self.kek_file or self.data.resolve().with_name(self.data.resolve().name + ".kek.json")
+
+    @property
+    def public_url(self) -> str:
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """Settings from the environment, overridden by what was given (None = not given). Raises Refused `setting`."""
+    env = os.environ if environ is None else environ
+    found = Settings()
+    try:
+        found = replace(
+            found,
+            data=Path(env.get("WARDPOST_DATA", str(found.data))),
+            kek_file=Path(env["WARDPOST_KEK_FILE"]) if "WARDPOST_KEK_FILE" in env else None,
+            environment=Environment(env.get("WARDPOST_ENVIRONMENT", found.environment)),
+            host=env.get("WARDPOST_HOST", found.host),
+            port=int(env.get("WARDPOST_PORT", found.port)),
+            mllp_port=int(env.get("WARDPOST_MLLP_PORT", found.mllp_port)),
+            base_url=env.get("WARDPOST_BASE_URL", ""),
+            log=env.get("WARDPOST_LOG", found.log),
+        )
+    except ValueError as problem:
+        raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None
+    return replace(found, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]  # names are Settings'

@@ -1,0 +1,130 @@
+"""What the domain asks of the outside, as Protocols. `store` and `bus` implement them; `wiring` chooses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from exchange.fhir.draft import Draft, ReadingProfile
+from exchange.model import SERVICE, Scope
+from exchange.records import Indexed, Record
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime:
+        """The present instant, aware, UTC."""
+        ...
+
+
+class Readers(Protocol):
+    """The adapters, chosen by what the bytes are. Pure."""
+
+    def source_id(self, raw: bytes) -> str:
+        """The sender's own message id, read without trusting anything else; "" when there is none."""
+        ...
+
+    def read(self, raw: bytes, profile: ReadingProfile) -> Draft:
+        """Raises Unreadable."""
+        ...
+
+
+class FailPoints(Protocol):
+    """Named places before and after each durable step. The product's own does nothing; tests kill the process there."""
+
+    def __call__(self, name: str) -> None: ...
+
+
+def no_fail_points(name: str) -> None:
+    """The wiring of the product: nothing happens at a fail point."""
+
+
+class Sealer(Protocol):
+    """The cryptography that the store needs; `exchange/seal/sealer.py` implements it. Keys are named by 32 hex digits."""
+
+    def new_key(self) -> tuple[str, bytes, bytes]:
+        """A fresh data key: its id, the key, and the key wrapped for the data_key table."""
+        ...
+
+    def unwrap(self, key_id: str, wrapped: bytes) -> bytes: ...
+    def seal(self, key_id: str, key: bytes, table: str, column: str, row: str, plaintext: bytes) -> bytes: ...
+    def open(self, key: bytes, table: str, column: str, row: str, value: bytes) -> bytes: ...
+    def key_id(self, value: bytes) -> str:
+        """Which data key a sealed value names."""
+        ...
+
+    def new_index_key(self) -> bytes: ...
+    def index(self, key: bytes, field: str, scope: str, value: str) -> bytes | None: ...
+    def random_bytes(self, n: int) -> bytes: ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction, seen from one Scope: rows of others do not exist for it.
+
+    `where` takes field names, with an optional suffix: `__gt __ge __lt __le __ne __in`; None means "is null".
+    For an Indexed field, `__in` takes what `indexes` gave. `order` is a comma list of fields, `-` for descending.
+    """
+
+    scope: Scope
+    now: datetime
+
+    def new_id(self) -> str: ...
+    def random_bytes(self, n: int) -> bytes: ...
+    def insert(self, record: Record) -> None: ...
+    def get(self, kind: type[R], id: str) -> R | None: ...
+    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]: ...
+    def count(self, kind: type[Record], /, **where: object) -> int: ...
+    def update(self, kind: type[Record], changes: Mapping[str, object], /, **where: object) -> int:
+        """Change plain fields of all rows that match; how many there were."""
+        ...
+
+    def replace(self, record: R, /, **changes: object) -> R:
+        """The record with changes, written; Sealed values are sealed anew."""
+        ...
+
+    def delete(self, kind: type[Record], /, **where: object) -> int: ...
+    def lock(self, kind: type[R], id: str) -> R | None:
+        """Like get, and no other transaction can change the row until this one ends."""
+        ...
+
+    def index(self, field: str, scope: str, value: str) -> Indexed | None:
+        """The blind index under the newest key; None when the value cannot be indexed."""
+        ...
+
+    def indexes(self, field: str, scope: str, value: str) -> Sequence[Indexed]:
+        """The blind indexes under all live keys, for look-ups."""
+        ...
+
+
+class Store(Protocol):
+    """The database. A write is answered only after its COMMIT; a read sees one snapshot."""
+
+    def write(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
+    def submit(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> "Future[T]": ...
+    def read(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BusMessage:
+    """One published event as a consumer sees it; `body` is JSON with ids only."""
+
+    event_id: str
+    position: int
+    key: str
+    type: str
+    body: str
+
+
+class Bus(Protocol):
+    """At-least-once delivery of published events, in order per key; offsets are committed by the consumer."""
+
+    def publish(self, events: Sequence[BusMessage]) -> None:
+        """Durable when it returns. `position` of what is given is ignored."""
+        ...
+
+    def fetch(self, group: str, limit: int) -> Sequence[BusMessage]: ...
+    def commit(self, group: str, position: int) -> None: ...

@@ -1,0 +1,500 @@
+"""What the database keeps: one frozen dataclass per table, the single definition that the store, the docs and fsck read.
+
+The first field is the primary key. A `Sealed` field is encrypted under the data key of the row's owner (`META.owner`: kind and
+the field that names it); an `Indexed` field becomes two columns, digest and key generation; everything else is plain.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from exchange.model import AnswerKind, DeliveryState, HoldKind, PersonRole, SubmissionState, TransferState
+
+
+class Sealed:
+    """A sealed value: `open()` gives the plaintext bytes. Made from plaintext with `Sealed.of`, or lazily by the store."""
+
+    __slots__ = ("_open", "stored")
+
+    def __init__(self, opener: Callable[[], bytes], stored: bytes | None = None) -> None:
+        self._open = opener
+        self.stored = stored
+
+    @classmethod
+    def of(cls, plaintext: bytes | str) -> "Sealed":
+        """A value that is yet to be written."""
+        data = plaintext.encode() if isinstance(plaintext, str) else plaintext
+        return cls(lambda: data)
+
+    def open(self) -> bytes:
+        """The plaintext. Raises Gone `erased` when its key was destroyed, WardpostError `tampered` when it was changed."""
+        return self._open()
+
+    def text(self) -> str:
+        return self.open().decode()
+
+    def __repr__(self) -> str:
+        return "Sealed(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A blind index: 16 bytes of a keyed hash, and the key's generation."""
+
+    digest: bytes
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Table name, owner of its sealed columns, unique sets and plain indexes (tuples of field names)."""
+
+    table: str
+    owner: tuple[str, str] = ("", "")
+    unique: tuple[tuple[str, ...], ...] = ()
+    index: tuple[tuple[str, ...], ...] = ()
+
+
+class Record:
+    """Base of every row type."""
+
+    __slots__ = ()
+    META: ClassVar[Meta]
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey(Record):
+    """A data key, wrapped under the key-encryption key. Deleting the row erases everything of its owner."""
+
+    META: ClassVar = Meta("data_key", unique=(("owner_kind", "owner_id"),))
+    id: str
+    owner_kind: str
+    owner_id: str
+    sealed: bytes
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey(Record):
+    META: ClassVar = Meta("index_key", owner=("system", "scope"))
+    id: str
+    generation: int
+    scope: str
+    key: Sealed
+    retired_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation(Record):
+    """A hospital, site (home) or provider by ODS code. Public directory facts only; dates are ISO texts, empty means none."""
+
+    META: ClassVar = Meta("organisation", index=(("postcode",),))
+    id: str
+    name: str
+    kind: str
+    street: str = ""
+    town: str = ""
+    postcode: str = ""
+    phone: str = ""
+    provider: str = ""
+    provider_name: str = ""
+    cqc: str = ""
+    care_kind: str = ""
+    has_mailbox: bool = False
+    opened_on: str = ""
+    closed_on: str = ""
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrgKey(Record):
+    """One P-256 key of an organisation; id is its RFC 7638 thumbprint; `use` sig or enc. `private_jwk` None: held elsewhere."""
+
+    META: ClassVar = Meta("org_key", owner=("organisation", "org"), index=(("org", "use"),))
+    id: str
+    org: str
+    use: str
+    public_jwk: str
+    private_jwk: Sealed | None
+    not_before: datetime
+    not_after: datetime
+    compromised_at: datetime | None = None
+    destroyed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person(Record):
+    """Someone known by name at one organisation; `address` is the registered one for links and notices."""
+
+    META: ClassVar = Meta("person", owner=("person", "id"), index=(("org",),))
+    id: str
+    org: str
+    role: PersonRole
+    name: Sealed
+    address: Sealed
+    created_at: datetime
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Record):
+    """A one-time way in for one Person; only the hash of its text is kept."""
+
+    META: ClassVar = Meta("link", unique=(("secret_hash",),))
+    id: str
+    person_id: str
+    org: str
+    secret_hash: bytes
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session(Record):
+    META: ClassVar = Meta("session", unique=(("secret_hash",),))
+    id: str
+    person_id: str
+    org: str
+    secret_hash: bytes
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client(Record):
+    """A system that speaks to the API for one organisation. Scopes are space-separated."""
+
+    META: ClassVar = Meta("client", index=(("org",),))
+    id: str
+    org: str
+    name: str
+    scopes: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey(Record):
+    """A client's public key; id is its kid, unique across clients."""
+
+    META: ClassVar = Meta("client_key", index=(("client_id",),))
+    id: str
+    client_id: str
+    org: str
+    alg: str
+    jwk: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsedAssertion(Record):
+    """A client assertion that was spent; id is `<client>:<sha256 of jti>`."""
+
+    META: ClassVar = Meta("used_assertion", index=(("expires_at",),))
+    id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken(Record):
+    """id is the SHA-256 of the token's text in hex."""
+
+    META: ClassVar = Meta("access_token", index=(("expires_at",),))
+    id: str
+    client_id: str
+    org: str
+    scopes: str
+    expires_at: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender(Record):
+    """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data)."""
+
+    META: ClassVar = Meta("sender", index=(("org",),))
+    id: str
+    org: str
+    channel: str
+    port: int
+    profile: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Submission(Record):
+    """Bytes a hospital sent, whole, as they came. `content` is the only copy."""
+
+    META: ClassVar = Meta("submission", owner=("submission", "id"), index=(("stay_id",), ("state", "accepted_at")))
+    id: str
+    sender_org: str
+    sender_id: str
+    channel: str
+    media_type: str
+    size_bytes: int
+    accepted_at: datetime
+    source_id: Indexed | None
+    digest: Indexed | None
+    content: Sealed | None
+    state: SubmissionState = SubmissionState.ACCEPTED
+    event: str = ""
+    kind: str = ""
+    reason: str = ""
+    stay_id: str | None = None
+    reuses_id_of: str | None = None
+    erase_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Record):
+    """Something to do, leased by a worker. id is `<kind>:<subject>`; `again` counts requests, `fence` counts leases."""
+
+    META: ClassVar = Meta("work", index=(("due_at",),))
+    id: str
+    kind: str
+    subject_id: str
+    due_at: datetime
+    again: int = 1
+    fence: int = 0
+    attempts: int = 0
+    leased_until: datetime | None = None
+    error_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Record):
+    """What waits for a person: owner and deadline always set. id is `<kind>:<subject>` so that it is raised once."""
+
+    META: ClassVar = Meta("hold", index=(("sender_org", "resolved_at"), ("transfer_id",), ("submission_id",), ("stay_id",)))
+    id: str
+    kind: HoldKind
+    sender_org: str
+    owner: str
+    code: str
+    raised_at: datetime
+    deadline_at: datetime
+    submission_id: str | None = None
+    stay_id: str | None = None
+    transfer_id: str | None = None
+    resolved_at: datetime | None = None
+    resolution: str = ""
+    resolved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay(Record):
+    """A hospital spell. `identity` is JSON: nhs_number, birth_date, family, given, visit_id, start, end (texts as sent)."""
+
+    META: ClassVar = Meta("stay", owner=("stay", "id"), index=(("sender_org", "visit_id_index"), ("nhs_number_index",)))
+    id: str
+    sender_org: str
+    created_at: datetime
+    visit_id: Indexed | None
+    nhs_number: Indexed | None
+    identity: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer(Record):
+    """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it."""
+
+    META: ClassVar = Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org",)))
+    id: str
+    stay_id: str
+    sender_org: str
+    recipient_org: str | None
+    state: TransferState
+    created_at: datetime
+    confirmed_at: datetime | None = None
+    confirmed_by: str | None = None
+    leaving_on: str = ""
+    versions: int = 0
+    withdrawn_at: datetime | None = None
+    withdrawn_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Supplement(Record):
+    """Facts a named person added; `content` is JSON (docs/data-model.md, Supplement)."""
+
+    META: ClassVar = Meta("supplement", owner=("transfer", "transfer_id"), index=(("transfer_id",),))
+    id: str
+    transfer_id: str
+    sender_org: str
+    person_id: str
+    received_at: datetime
+    content: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Record):
+    """A published version, frozen. `missing` are the rule ids of its gaps; `shown` digests what a reader sees.
+
+    `person` is the stay's identity as it was then (JSON): a home sees no stay.
+    """
+
+    META: ClassVar = Meta("version", owner=("transfer", "transfer_id"), unique=(("transfer_id", "number"),))
+    id: str
+    transfer_id: str
+    sender_org: str
+    recipient_org: str
+    number: int
+    published_at: datetime
+    jws: str
+    manifest_digest: str
+    badge: str
+    missing: str
+    rule_set: str
+    gate: Sealed
+    shown: Sealed
+    person: Sealed
+    nhs_number: Indexed | None
+    has_document: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Record):
+    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter."""
+
+    META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),))
+    id: str
+    version_id: str
+    transfer_id: str
+    sender_org: str
+    recipient_org: str
+    position: int
+    media_type: str
+    size_bytes: int
+    title: Sealed
+    jwe: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox(Record):
+    """A site's counters. Locked before any of its rows are numbered, so that numbers rise with visibility."""
+
+    META: ClassVar = Meta("mailbox")
+    id: str
+    last_sequence: int = 0
+    last_change: int = 0
+    last_event: int = 0
+    listed_change: int = 0
+    last_updated_at: datetime | None = None
+    polled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Record):
+    """One Version in one Mailbox. `change` is the mailbox's number of its newest change; `updated_at` rises strictly with it."""
+
+    META: ClassVar = Meta(
+        "delivery",
+        unique=(("event_id",), ("version_id",), ("recipient_org", "sequence"), ("recipient_org", "change")),
+        index=(("transfer_id",),),
+    )
+    id: str
+    transfer_id: str
+    version_id: str
+    number: int
+    sender_org: str
+    recipient_org: str
+    event_id: str
+    sequence: int
+    change: int
+    updated_at: datetime
+    delivered_at: datetime
+    state: DeliveryState = DeliveryState.CURRENT
+    collected_at: datetime | None = None
+    opened_at: datetime | None = None
+    opened_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Record):
+    """What a named person (or a client for one) at the home said to one version. `content` is JSON: note, time, conditions."""
+
+    META: ClassVar = Meta("answer", owner=("transfer", "transfer_id"), index=(("delivery_id",), ("transfer_id",)))
+    id: str
+    delivery_id: str
+    transfer_id: str
+    number: int
+    sender_org: str
+    recipient_org: str
+    kind: AnswerKind
+    reason_code: str
+    person_id: str | None
+    client_id: str | None
+    answered_at: datetime
+    content: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent(Record):
+    """A domain fact to be published. `sequence` counts within `key` (the mailbox); `body` holds ids only."""
+
+    META: ClassVar = Meta("outbox", unique=(("key", "sequence"),), index=(("state", "key"),))
+    id: str
+    type: str
+    key: str
+    sequence: int
+    body: str
+    created_at: datetime
+    state: str = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class BusEntry(Record):
+    """The table bus: an append-only log. id is the outbox event's id; `position` rises with commit."""
+
+    META: ClassVar = Meta("bus_log", unique=(("position",),))
+    id: str
+    position: int
+    key: str
+    type: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class BusOffset(Record):
+    """How far one consumer group has come."""
+
+    META: ClassVar = Meta("bus_offset")
+    id: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent(Record):
+    """One thing that happened. `leaf` is final when written; `body` the sealed FHIR AuditEvent (salt, then JSON)."""
+
+    META: ClassVar = Meta(
+        "audit_event",
+        owner=("audit", "key_owner"),
+        index=(("entity_id",), ("detail_id",), ("recorded_at",), ("nhs_number_index",), ("org", "recorded_at")),
+    )
+    id: str
+    leaf: bytes
+    recorded_at: datetime
+    org: str
+    other_org: str
+    type: str
+    action: str
+    outcome: str
+    entity_id: str | None
+    detail_id: str | None
+    person_id: str | None
+    client_id: str | None
+    nhs_number: Indexed | None
+    key_owner: str
+    body: Sealed | None = field(default=None)
+
+
+TABLES: tuple[type[Record], ...] = (
+    DataKey, IndexKey, Organisation, OrgKey, Person, Link, Session, Client, ClientKey, UsedAssertion, AccessToken,
+    Sender, Submission, Work, Hold, Stay, Transfer, Supplement, Version, Part, Mailbox, Delivery, Answer,
+    OutboxEvent, BusEntry, BusOffset, AuditEvent,
+)  # fmt: skip
