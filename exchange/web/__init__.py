@@ -1,0 +1,1 @@
+"""The web room: everything that speaks HTTP."""
