@@ -1,0 +1,1 @@
+"""SQLModel tables and the unit of work. Imported by wiring only."""
