@@ -1,0 +1,293 @@
+"""HL7 v2 data types to FHIR R4 data types. Each function names its row of the HL7 v2-to-FHIR guide, or says "our decision".
+
+Every function claims what it uses, with the path that it was given; what it does not use is listed as not carried.
+"""
+
+import re
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from adapters.hl7v2.reader import Cell
+from adapters.hl7v2.tables import national, table
+from exchange.fhir.draft import Resource, Unreadable
+
+NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
+ODS_ORGANISATION = "https://fhir.nhs.uk/Id/ods-organization-code"
+LOCAL_PRACTITIONER = "https://fhir.nhs.uk/Id/local-practitioner-identifier"
+UK_CORE = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
+THO = "http://terminology.hl7.org/CodeSystem/"
+_RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
+_NHS_AUTHORITIES = frozenset(("NHS", "NH", "NHSNUMBER", "NHS NUMBER", "2.16.840.1.113883.2.1.4.1"))
+_LOCAL_TYPES = frozenset(("", "PI", "MR", "PT", "MRN", "U", "HOSP"))
+_TIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
+_FILLERS = re.compile(r"(\d{8})(?:0000(?:00)?|2359(?:00|59)?)(?:\.0+)?(?:[+-]\d{4})?", re.ASCII)
+
+
+class Moment(NamedTuple):
+    """A FHIR date or dateTime. `written`: the source's text where its place in time cannot be known (the clock-change hour)."""
+
+    text: str
+    written: str = ""
+
+
+def put(target: Resource, key: str, value: object) -> None:
+    """Set what is there; FHIR knows no empty values."""
+    if value not in ("", None, [], {}):
+        target[key] = value
+
+
+def put_moment(target: Resource, key: str, moment: Moment | None) -> None:
+    """A time under its element; a clock-change hour as its day, with the source's text beside it (practice.md 2)."""
+    if moment:
+        target[key] = moment.text
+        if moment.written:
+            target[f"_{key}"] = {"extension": [{"url": _RENDERED, "valueString": moment.written}]}
+
+
+@lru_cache(maxsize=16)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise Unreadable("zone_unknown", "The sender's profile names a time zone that does not exist.") from None
+
+
+@lru_cache(maxsize=4096)
+def read_time(text: str, zone: str) -> Moment | None:
+    """Row TS → date, dateTime. Partial stays partial, minutes get `:00`, an hour alone is its day; None when it is no time.
+
+    Without an offset it is the time of `zone`; an hour that this zone has twice or never is not guessed.
+    """
+    found = _TIME.fullmatch(text)
+    if not found:
+        return None
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    try:
+        at = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC)
+    except ValueError:
+        return None
+    if not day or not minute:
+        return Moment("-".join(part for part in (year, month, day) if part))
+    whole_day = f"{year}-{month}-{day}"
+    clock = f"{hour}:{minute}:{second or '00'}{fraction or ''}"
+    if offset:
+        if int(offset[1:3]) > 13 or int(offset[3:]) > 59:
+            return None
+        return Moment(f"{whole_day}T{clock}{offset[:3]}:{offset[3:]}")
+    local = at.replace(tzinfo=_zone(zone))
+    early, late = local.utcoffset(), local.replace(fold=1).utcoffset()
+    if early is None or early != late:
+        said = ":".join(part for part in (hour, minute, second) if part)
+        return Moment(whole_day, f"{whole_day} {said} (clock change: which hour is meant is not known)")
+    minutes = round(early.total_seconds() / 60)
+    return Moment(f"{whole_day}T{clock}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}")
+
+
+def take_moment(cell: Cell, path: str, zone: str, component: int = 1) -> Moment | None:
+    """A time from this component, claimed when it is one."""
+    moment = read_time(cell.value(component, 1), zone)
+    if moment:
+        cell.claim(path, component, 1)
+    elif cell.value(component):
+        cell.refuse("is not a date or time", component)
+    return moment
+
+
+def take_expected(cell: Cell, path: str, zone: str) -> str:
+    """PV2-9: a filler time (00:00, 23:59) is no time, so the day stays a day (practice.md 2)."""
+    filler = _FILLERS.fullmatch(cell.value(1, 1))
+    if not filler:
+        moment = take_moment(cell, path, zone)
+        return moment.text if moment else ""
+    moment = read_time(filler.group(1), zone)
+    if moment:
+        cell.claim(path, 1, 1)
+    return moment.text if moment else ""
+
+
+def take_birth_date(cell: Cell, path: str) -> str:
+    """PID-7 → birthDate: a year stays a year, a time of day is dropped, no zone touches it."""
+    text = cell.value(1, 1)
+    moment = read_time(text[:8], "UTC") if text[:8].isdecimal() else None
+    try:
+        if moment and len(moment.text) == 10:
+            date.fromisoformat(moment.text)
+    except ValueError:
+        moment = None
+    if moment:
+        cell.claim(path, 1, 1)
+    elif text:
+        cell.refuse("is not a date", 1)
+    return moment.text if moment else ""
+
+
+def nhs_number(text: str) -> str:
+    """The ten digits, spaces and hyphens left out; "" for a wrong modulus 11 check digit or a placeholder (0000000000, 1111111111, …)."""
+    digits = re.sub(r"[\s-]", "", text)
+    if len(digits) != 10 or not digits.isascii() or not digits.isdecimal() or len(set(digits)) == 1:
+        return ""
+    check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
+    return digits if check % 11 == int(digits[9]) and check != 10 else ""
+
+
+def identifier(cell: Cell, path: str, zone: str) -> Resource | None:
+    """Row CX → Identifier. NHS numbers by authority or type, only when valid; others by type, with assigner (our decision)."""
+    number = cell.value(1)
+    if not number:
+        return None
+    authority, kind = cell.value(4, 1), cell.value(5)
+    if {authority.upper(), cell.value(4, 2), kind.upper()} & _NHS_AUTHORITIES:
+        digits = nhs_number(number)
+        if not digits:
+            cell.refuse("is not a valid NHS number")
+            return None
+        cell.claim(f"{path}.value")
+        cell.claim(f"{path}.system", 4)
+        cell.claim(f"{path}.system", 5)
+        return {"system": NHS_NUMBER, "value": digits}
+    made: Resource = {}
+    if kind.upper() in _LOCAL_TYPES:
+        made["system"] = LOCAL_PATIENT
+        cell.claim(f"{path}.system", 5)
+    else:
+        made["type"] = {"coding": [{"system": f"{THO}v2-0203", "code": cell.take(f"{path}.type.coding.code", 5)}]}
+    made["value"] = cell.take(f"{path}.value")
+    put(made, "period", _period(cell, f"{path}.period", zone, 7, 8))
+    if authority:
+        made["assigner"] = {"display": cell.take(f"{path}.assigner.display", 4, 1)}
+    return made
+
+
+def _period(cell: Cell, path: str, zone: str, start: int, end: int) -> Resource:
+    made: Resource = {}
+    put_moment(made, "start", take_moment(cell, f"{path}.start", zone, start))
+    put_moment(made, "end", take_moment(cell, f"{path}.end", zone, end))
+    return made
+
+
+def human_name(cell: Cell, path: str, first: int = 1, *, use: int = 7) -> Resource:
+    """Row XPN → HumanName; also the name inside XCN, which begins at component 2 (`first`) and has no use."""
+    made: Resource = {}
+    if not cell.value(first, 1) and not cell.value(first + 1) and not cell.value(first + 2):
+        return made
+    if use:
+        put(made, "use", table("name_use").get(cell.value(use).upper(), ""))
+        if "use" in made:
+            cell.claim(f"{path}.use", use)
+    put(made, "family", cell.take(f"{path}.family", first, 1))
+    put(made, "given", [text for part in (1, 2) if (text := cell.take(f"{path}.given", first + part))])
+    put(made, "prefix", _texts(cell, f"{path}.prefix", first + 4))
+    put(made, "suffix", _texts(cell, f"{path}.suffix", first + 3) + _texts(cell, f"{path}.suffix", first + 5))
+    return made
+
+
+def _texts(cell: Cell, path: str, component: int) -> list[str]:
+    text = cell.take(path, component)
+    return [text] if text else []
+
+
+def display_name(name: Resource) -> str:
+    """A name as people write it: prefix, given names, family name."""
+    words: list[str] = []
+    for key in ("prefix", "given", "family"):
+        part = name.get(key, "")
+        words += part if isinstance(part, list) else [str(part)] if part else []
+    return " ".join(words)
+
+
+def address(cell: Cell, path: str) -> Resource:
+    """Row XAD → Address. Lines are kept as written; XAD.4 is `state` and XAD.9 `district` there."""
+    made: Resource = {}
+    if not any(cell.value(component) for component in (1, 2, 3, 4, 5, 9)):
+        return made
+    kind = cell.value(7).upper()
+    put(made, "use", table("address_use").get(kind, ""))
+    if kind in ("M", "SH"):
+        made["type"] = "postal"
+    if made:
+        cell.claim(f"{path}.{'use' if 'use' in made else 'type'}", 7)
+    put(made, "line", [text for part in (1, 2) if (text := cell.take(f"{path}.line", part))])
+    for key, component in (("city", 3), ("district", 9), ("state", 4), ("postalCode", 5), ("country", 6)):
+        put(made, key, cell.take(f"{path}.{key}", component))
+    return made
+
+
+def telecom(cell: Cell, path: str, use: str = "") -> Resource:
+    """Row XTN → ContactPoint. An e-mail address is XTN.4; a number is XTN.1 or XTN.12 as written, else its parts in order."""
+    equipment, purpose = cell.value(3).upper(), cell.value(2).upper()
+    system = table("telecom_system").get(equipment) or table("telecom_system").get(purpose) or ""
+    value = ""
+    if system == "email" or not cell.value(1):
+        value = cell.take(f"{path}.value", 4)
+        system = "email" if value else system
+    value = value or cell.take(f"{path}.value") or cell.take(f"{path}.value", 12)
+    if not value:
+        value = " ".join(text for part in (5, 6, 7, 8) if (text := cell.take(f"{path}.value", part)))
+    if not value:
+        return {}
+    made: Resource = {"system": system or ("email" if "@" in value else "phone"), "value": value}
+    if equipment in table("telecom_system"):
+        cell.claim(f"{path}.system", 3)
+    put(made, "use", "mobile" if equipment == "CP" else table("telecom_use").get(purpose, "") or use)
+    if purpose in table("telecom_use"):
+        cell.claim(f"{path}.use", 2)
+    return made
+
+
+def concept(cell: Cell, path: str) -> Resource:
+    """Row CE, CWE → CodeableConcept. A code is published only under a system that we know; a local code gives its text (our decision)."""
+    codings = []
+    for first in (1, 4):
+        system = table("code_system").get(cell.value(first + 2).upper(), "")
+        if system and cell.value(first):
+            coding: Resource = {"system": system, "code": cell.take(f"{path}.coding.code", first)}
+            put(coding, "display", cell.take(f"{path}.coding.display", first + 1))
+            cell.claim(f"{path}.coding.system", first + 2)
+            codings.append(coding)
+    made: Resource = {}
+    put(made, "coding", codings)
+    texts = [component for component in (9, 2, 5, 1, 4) if cell.value(component)]
+    if texts:
+        if codings and texts[0] in (1, 4):
+            return made
+        made["text"] = cell.take(f"{path}.text", texts[0])
+        if 1 in texts and texts[0] != 1 and not codings:
+            cell.refuse("local code: its text is carried", 1)
+    return made
+
+
+def national_concept(cell: Cell, path: str, name: str, country: str) -> Resource:
+    """A national code (UK Core table of that country) with its display; a code that is not in the table stays as text."""
+    code = cell.value(1)
+    if not code:
+        return {}
+    found = national(name, country)
+    if found and code in found["codes"]:
+        cell.claim(f"{path}.coding.code")
+        return {"coding": [{"system": found["system"], "code": code, "display": found["codes"][code]}]}
+    cell.claim(f"{path}.text")
+    words = cell.take(f"{path}.text", 2)
+    return {"text": f"{words} ({code})" if words else code}
+
+
+def practitioner(cell: Cell, path: str) -> Resource | None:
+    """Row XCN → Practitioner. The number's system by XCN-9 or XCN-13; a number without either is local and never taken for a GMC number."""
+    name = human_name(cell, f"{path}.name", 2, use=0)
+    number = cell.value(1)
+    if not name and not number:
+        return None
+    made: Resource = {"resourceType": "Practitioner"}
+    if number:
+        authority = cell.value(9, 1)
+        known = table("practitioner_id").get(authority.upper()) or table("practitioner_id").get(cell.value(13).upper())
+        issued: Resource = {"system": known or LOCAL_PRACTITIONER, "value": cell.take(f"{path}.identifier.value")}
+        if authority and not known:
+            issued["assigner"] = {"display": cell.take(f"{path}.identifier.assigner.display", 9, 1)}
+        elif known:
+            cell.claim(f"{path}.identifier.system", 9 if authority.upper() in table("practitioner_id") else 13)
+        made["identifier"] = [issued]
+    put(made, "name", [name] if name else [])
+    return made

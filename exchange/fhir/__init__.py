@@ -1,0 +1,1 @@
+"""All FHIR knowledge: the Draft, the UK Core document, narrative, strict JSON, OperationOutcome."""

@@ -1,0 +1,1 @@
+"""Taking submissions in: accept, holds, replay; the MLLP and folder channels."""
