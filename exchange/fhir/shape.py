@@ -1,0 +1,105 @@
+"""Typed looks into plain JSON: never raises, an absent or other-shaped member is empty. Also the NHS number's check digit."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+
+
+def part(value: object, *names: str) -> Mapping[str, object]:
+    """The object at the end of a path of member names, else an empty one."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def parts(value: object, name: str) -> Sequence[Mapping[str, object]]:
+    """The objects of a repeating member."""
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list | tuple) else []
+
+
+def text(value: object, *names: str) -> str:
+    """The text at the end of a path, else ""."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def texts(value: object, name: str) -> list[str]:
+    """The texts of a repeating member."""
+    found = value.get(name) if isinstance(value, Mapping) else None
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list | tuple) else []
+
+
+def joined(separator: str, *words: str) -> str:
+    """The words that are not empty, with a separator between."""
+    return separator.join(filter(None, words))
+
+
+def concept_text(concept: object) -> str:
+    """What a CodeableConcept says in words: its text as the source wrote it, else the first display, else the first code."""
+    said = text(concept, "text")
+    codings = parts(concept, "coding")
+    return said or next((d for c in codings if (d := text(c, "display"))), "") or next((d for c in codings if (d := text(c, "code"))), "")
+
+
+def codes_of(concept: object, system: str) -> list[str]:
+    """The codes of a CodeableConcept in one system."""
+    return [text(coding, "code") for coding in parts(concept, "coding") if text(coding, "system") == system]
+
+
+def instant_key(moment: str) -> str:
+    """A text that sorts FHIR dateTimes by the clock; only for order, never for output. Partial ones sort at their beginning."""
+    if len(moment) <= 10:
+        return moment
+    try:
+        read = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return (read.astimezone(ZoneInfo("UTC")) if read.tzinfo else read).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+def spoken(moment: str) -> str:
+    """A FHIR date or dateTime as a person reads it: "28 November 2026, 18:00". Never moved to another zone: an offset that is not
+    London's on that day, and the hour that comes twice in October, keep the offset in brackets. Anything else comes back as it is."""
+    try:
+        if len(moment) == 10:
+            return f"{int(moment[8:])} {MONTHS[int(moment[5:7]) - 1]} {moment[:4]}"
+        read = datetime.fromisoformat(moment)
+    except (ValueError, IndexError):
+        return moment
+    if len(moment) < 16:
+        return moment
+    said = f"{read.day} {MONTHS[read.month - 1]} {read.year}, {read:%H:%M}"
+    plain = read.replace(tzinfo=None)
+    in_london = {plain.replace(tzinfo=LONDON, fold=fold).utcoffset() for fold in (0, 1)}
+    if read.tzinfo is None:
+        return f"{said} (zone not given)"
+    return said if in_london == {read.utcoffset()} else f"{said} ({read.tzname()})"
+
+
+def is_real_moment(moment: str) -> bool:
+    """Whether a text in the form of a FHIR date or dateTime names a day that exists; a leap second is taken."""
+    try:
+        if "T" in moment:
+            datetime.fromisoformat(moment.replace(":60", ":59"))
+        elif len(moment) == 10:
+            date.fromisoformat(moment)
+    except ValueError:
+        return False
+    return True
+
+
+def is_nhs_number(number: str) -> bool:
+    """Ten digits whose last is the modulus-11 check digit (NHS data dictionary)."""
+    if len(number) != 10 or not (number.isascii() and number.isdigit()):
+        return False
+    check = 11 - sum(int(digit) * (10 - place) for place, digit in enumerate(number[:9])) % 11
+    return check % 11 == int(number[9]) and check != 10
