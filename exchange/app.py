@@ -1,0 +1,365 @@
+"""The story: one method for each thing that somebody can ask. Read this first.
+
+    accept → work (read, match, publish) → relay → deliver → collect or open → answer
+               every arrow is one transaction: state, audit event and outbox event
+
+The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing here knows HTTP, SQL or MLLP.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+
+import structlog
+
+from exchange.audit import query as audit_query
+from exchange.audit.events import record
+from exchange.audit.query import AuditPage, AuditSearch, TraceLine
+from exchange.directory import entries
+from exchange.directory.profiles import parse_profile
+from exchange.errors import Conflict, NotFound, Refused, WardpostError
+from exchange.fhir.draft import Unreadable
+from exchange.fhir.json import dump
+from exchange.intake import holds, work
+from exchange.intake.accept import accept, raw_bytes
+from exchange.transfer.receive import hold_unreadable, receive, replay
+from exchange.mailbox import answers, collect
+from exchange.mailbox.collect import Caller, InboxItem, Opened
+from exchange.mailbox.deliver import GROUP, deliver
+from exchange.model import SERVICE, AnswerKind, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
+from exchange.ports import Bus, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.records import (
+    Answer,
+    DataKey,
+    Delivery,
+    Hold,
+    Part,
+    Sealed,
+    Sender,
+    Stay,
+    Submission,
+    Supplement,
+    Transfer,
+    Work,
+)
+from exchange.transfer import publish, transfers
+from exchange.transfer.publish import Prepared, Withdrawal
+from exchange.transfer.status import transfer_status
+from exchange.transfer.supplement import check_supplement
+
+log = structlog.get_logger("wardpost.app")
+_BATCH = 16
+
+
+class Exchange:
+    """The service over its ports. Methods are plain and blocking; who needs `async` wraps them."""
+
+    def __init__(self, store: Store, bus: Bus, readers: Readers, environment: Environment, fail: FailPoints = no_fail_points) -> None:
+        self.store = store
+        self.bus = bus
+        self.readers = readers
+        self.environment = environment
+        self.fail = fail
+        self.woken: Callable[[], None] = lambda: None
+
+    # The hospital sends
+
+    def accept(self, sender: Sender, raw: bytes, channel: str, media_type: str) -> "Future[Receipt]":
+        """Take custody of bytes from an authenticated sender; done once it is durable. Raises Unavailable (then nobody has custody)."""
+        source_id = self.readers.source_id(raw)
+        future = self.store.submit(lambda uow: accept(uow, sender, raw, channel=channel, media_type=media_type, source_id=source_id))
+        future.add_done_callback(lambda _: self.woken())
+        return future
+
+    # The service works
+
+    def work_once(self) -> int:
+        """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's."""
+        leased = self.store.write(lambda uow: work.claim(uow, _BATCH))
+        for piece in leased:
+            self.fail("work.claimed")
+            try:
+                if piece.kind == "read":
+                    self._read(piece)
+                else:
+                    self._publish(piece)
+            except work.StaleLease:
+                log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
+            except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
+                self._put_off(piece, problem)
+        return len(leased)
+
+    def _read(self, piece: Work) -> None:
+        """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"."""
+
+        def fetch(uow: UnitOfWork) -> tuple[Submission, Sender]:
+            submission = uow.get(Submission, piece.subject_id)
+            sender = uow.get(Sender, submission.sender_id) if submission else None
+            if submission is None or sender is None:
+                raise NotFound("submission", "There is no such submission.", next_step="Run: wardpost fsck")
+            return submission, sender
+
+        submission, sender = self.store.read(fetch)
+        profile = parse_profile(sender.profile)
+        try:
+            draft = self.readers.read(raw_bytes(submission), profile.reading)
+        except Unreadable as problem:
+            code = problem.code
+            self.store.write(lambda uow: hold_unreadable(uow, piece, submission, code))
+            return
+        self.fail("read.before_commit")
+        self.store.write(lambda uow: receive(uow, piece, submission, draft, profile, self.environment))
+        self.fail("read.after_commit")
+
+    def _publish(self, piece: Work) -> None:
+        """assemble → gate → publish: a new version when what the home would see has changed."""
+        gathered = self.store.read(lambda uow: publish.gather(uow, piece.subject_id, self.readers.read))
+        decision = None
+        if gathered is not None:
+            decision = self.store.read(lambda uow: publish.prepare(gathered, uow.now))
+        match decision:
+            case Prepared() if gathered is not None:
+                prepared = decision
+                sealed = self.store.read(lambda uow: publish.seal_version(uow, self.environment, gathered, prepared))
+                self.fail("publish.before_commit")
+                self.store.write(lambda uow: publish.write_version(uow, piece, gathered, prepared, sealed))
+                self.fail("publish.after_commit")
+            case Withdrawal(reason) if gathered is not None:
+                self.store.write(lambda uow: self._withdraw(uow, piece, gathered.transfer, gathered.stay, reason))
+            case _:
+                self.store.write(lambda uow: work.complete(uow, piece))
+
+    @staticmethod
+    def _withdraw(uow: UnitOfWork, piece: Work, transfer: Transfer, stay: Stay, reason: str) -> None:
+        work.complete(uow, piece)
+        transfers.withdraw(uow, transfer, stay, reason)
+
+    def _put_off(self, piece: Work, problem: Exception) -> None:
+        code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+        log.error("work_failed", work=piece.id, attempt=piece.attempts, code=code)
+
+        def note(uow: UnitOfWork) -> None:
+            if not work.give_back(uow, piece, code):
+                return
+            submission = uow.get(Submission, piece.subject_id) if piece.kind == "read" else None
+            transfer = uow.get(Transfer, piece.subject_id) if piece.kind != "read" else None
+            org = submission.sender_org if submission else transfer.sender_org if transfer else entries.SERVICE_ORG
+            about = {"submission": submission.id if submission else None, "transfer": transfer.id if transfer else None}
+            holds.raise_hold(uow, HoldKind.UNREADABLE if submission else HoldKind.FAILED_CHECK, org=org, code=code, **about)
+
+        self.store.write(note)
+
+    def deliver_once(self) -> int:
+        """Consume the bus: each event has its effect in a transaction of its own, then the offset moves."""
+        messages = self.bus.fetch(GROUP, _BATCH * 4)
+        for message in messages:
+            self.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]  # the default binds the loop's value
+            self.fail("deliver.after_commit")
+        if messages:
+            self.bus.commit(GROUP, messages[-1].position)
+            self.fail("deliver.after_offset")
+        return len(messages)
+
+    def erase_due(self) -> int:
+        """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
+
+        def erase(uow: UnitOfWork) -> int:
+            due = uow.find(Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED)
+            for submission in due:
+                if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
+                    uow.update(Submission, {"erase_after": None}, id=submission.id)
+                    continue
+                uow.delete(DataKey, owner_kind="submission", owner_id=submission.id)
+                uow.replace(submission, content=None, source_id=None, digest=None, state=SubmissionState.ERASED, erase_after=None)
+                record(uow, "data.erased", org=submission.sender_org, entity=submission.id, code="not_for_a_home")
+            return len(due)
+
+        return self.store.write(erase)
+
+    # People at the hospital
+
+    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str) -> Transfer:
+        """A named person says which home. `stay_or_transfer` is an id, or the visit number at the person's hospital."""
+
+        def confirm(uow: UnitOfWork) -> Transfer:
+            person = entries.get_person(uow, person_id)
+            stay = self._find_stay(uow, stay_or_transfer, person.org)
+            return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
+
+        return self.store.write(confirm)
+
+    @staticmethod
+    def _find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
+        transfer = uow.get(Transfer, text)
+        stay = uow.get(Stay, transfer.stay_id if transfer else text)
+        if stay is None:
+            found = uow.find(Stay, sender_org=org, visit_id=uow.indexes("visit_id", org, text))
+            stay = found[0] if found else None
+        if stay is None or stay.sender_org != org:
+            step = "Check the visit number; it is here once its first message has been read."
+            raise NotFound("stay", "There is no such stay of this hospital here.", next_step=step)
+        return stay
+
+    def add_supplement(self, transfer_id: str, person_id: str, content: object, org: str | None = None) -> Supplement:
+        """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, NotFound."""
+        check_supplement(content)
+
+        def add(uow: UnitOfWork) -> Supplement:
+            transfer = transfers.get_transfer(uow, transfer_id)
+            person = entries.get_person(uow, person_id)
+            if person.org != transfer.sender_org or (org is not None and org != transfer.sender_org):
+                raise NotFound("transfer", "There is no such transfer here.", next_step="Check the id.")
+            row = Supplement(uow.new_id(), transfer.id, transfer.sender_org, person.id, uow.now, Sealed.of(dump(content)))
+            uow.insert(row)
+            stay = uow.get(Stay, transfer.stay_id)
+            record(
+                uow,
+                "supplement.added",
+                org=transfer.sender_org,
+                entity=transfer.id,
+                detail=row.id,
+                person=person.id,
+                nhs_number=stay.nhs_number if stay else None,
+                transfer=transfer.id,
+            )
+            work.enqueue(uow, "publish", transfer.id)
+            return row
+
+        return self.store.write(add)
+
+    def transfer_status(self, transfer_id: str, org: str) -> dict[str, object]:
+        """How a transfer of this hospital stands: state, badge, gaps with owners, delivered, opened, answered. Raises NotFound."""
+        return self.store.read(lambda uow: transfer_status(uow, transfer_id), Scope(org, Role.SENDER))
+
+    def list_holds(self, org: str = "") -> list[Hold]:
+        where: dict[str, object] = {"sender_org": org} if org else {}
+        return self.store.read(lambda uow: uow.find(Hold, order="deadline_at", resolved_at=None, **where))  # type: ignore[arg-type]
+
+    def replay_hold(self, hold_id: str, person_id: str) -> None:
+        """Read the held submission again. Raises Refused when the hold has no submission."""
+
+        def again(uow: UnitOfWork) -> None:
+            hold = holds.get_hold(uow, hold_id)
+            person = entries.get_person(uow, person_id)
+            submission = uow.get(Submission, hold.submission_id) if hold.submission_id else None
+            if submission is None:
+                raise Refused(
+                    "hold_not_replayable", "This hold is not about one message.", next_step="Resolve what it names, or release it."
+                )
+            replay(uow, submission, person.id)
+
+        self.store.write(again)
+
+    def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
+        """A named person says that the matter is settled; what waited goes on."""
+
+        def release(uow: UnitOfWork) -> None:
+            hold = holds.get_hold(uow, hold_id)
+            holds.resolve_hold(uow, hold, resolution, entries.get_person(uow, person_id).id)
+            stay = hold.stay_id
+            for transfer in uow.find(Transfer, stay_id=stay) if stay else []:
+                work.enqueue(uow, "publish", transfer.id)
+
+        self.store.write(release)
+
+    # The home
+
+    def poll(
+        self, caller: Caller, *, after_change: int = 0, since: datetime | None = None, before: datetime | None = None, count: int = 50
+    ) -> tuple[list[InboxItem], bool]:
+        """One page of the home's mailbox, in order of change; is there more? Audited when it discloses something new."""
+        scope = Scope(caller.org, Role.RECIPIENT)
+
+        def look(uow: UnitOfWork) -> tuple[list[InboxItem], bool]:
+            return collect.page(uow, caller.org, after_change=after_change, since=since, before=before, count=count)
+
+        items, more = self.store.read(look, scope)
+        self.store.write(lambda uow: collect.note_listed(uow, caller, items), scope)
+        return items, more
+
+    def delivery(self, caller: Caller, delivery_id: str) -> InboxItem:
+        """One delivery of this home. Raises NotFound, also for another home's."""
+
+        def look(uow: UnitOfWork) -> InboxItem:
+            return collect.item_of(uow, collect.get_delivery(uow, delivery_id, caller.org))
+
+        return self.store.read(look, Scope(caller.org, Role.RECIPIENT))
+
+    def version_item(self, caller: Caller, transfer_id: str, number: int) -> InboxItem:
+        """One version of a transfer in this home's mailbox, unopened. Raises NotFound."""
+
+        def look(uow: UnitOfWork) -> InboxItem:
+            found = uow.find(Delivery, transfer_id=transfer_id, number=number, recipient_org=caller.org)
+            if not found:
+                raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
+            return collect.item_of(uow, found[0])
+
+        return self.store.read(look, Scope(caller.org, Role.RECIPIENT))
+
+    def collect_part(self, caller: Caller, part_id: str) -> tuple[Part, bytes]:
+        """One part for the home's software or person. The audit row is durable before a byte leaves. Raises NotFound, Gone."""
+        scope = Scope(caller.org, Role.RECIPIENT)
+
+        def fetch(uow: UnitOfWork) -> tuple[Delivery, Part, bytes]:
+            part = uow.get(Part, part_id)
+            found = uow.find(Delivery, version_id=part.version_id) if part else []
+            if part is None or not found:
+                raise NotFound("part", "There is no such document here.", next_step="Look at your list again.")
+            return found[0], part, collect.open_content(uow, self.environment, found[0], part)
+
+        try:
+            delivery, part, content = self.store.read(fetch, scope)
+        except WardpostError as problem:
+            self._note_refused(caller, part_id, problem.code)
+            raise
+        is_letter = part.media_type != publish.FHIR_JSON
+
+        def note(uow: UnitOfWork) -> None:
+            collect.note_disclosed(uow, caller, delivery, part, opened=caller.person is not None, is_letter=is_letter)
+
+        self.store.write(note, scope)
+        return part, content
+
+    def open_version(self, caller: Caller, transfer_id: str, number: int | None = None) -> Opened:
+        """A version as a named person reads it: the document and the readable letters, opened; the newest when no number is given.
+
+        The audit rows are durable before anything is returned. A withdrawn version gives its frame and no content. Raises NotFound.
+        """
+        scope = Scope(caller.org, Role.RECIPIENT)
+        opened = self.store.read(lambda uow: collect.open_version(uow, self.environment, caller, transfer_id, number), scope)
+        self.store.write(lambda uow: collect.note_opened(uow, caller, opened), scope)
+        return opened
+
+    def _note_refused(self, caller: Caller, about: str, code: str) -> None:
+        def note(uow: UnitOfWork) -> None:
+            known = uow.get(Part, about)
+            entity = known.transfer_id if known and known.recipient_org == caller.org else None
+            record(uow, "access.refused", org=caller.org, entity=entity, client=caller.client, person=caller.person, outcome="4", code=code)
+
+        self.store.write(note)
+
+    def answer(
+        self, caller: Caller, delivery_id: str, kind: AnswerKind, reason_code: str, content: dict[str, object], seen: int | None = None
+    ) -> Answer:
+        """Append an answer. `seen`: how many answers the caller knew of; Conflict `answered_meanwhile` when there are more."""
+
+        def give(uow: UnitOfWork) -> Answer:
+            delivery = collect.get_delivery(uow, delivery_id, caller.org)
+            if seen is not None and uow.count(Answer, delivery_id=delivery.id) != seen:
+                raise Conflict(
+                    "answered_meanwhile", "Somebody answered meanwhile.", next_step="Read the newest answer and send again if needed."
+                )
+            return answers.give(uow, caller, delivery, kind, reason_code, content)
+
+        return self.store.write(give, Scope(caller.org, Role.RECIPIENT))
+
+    # Who asks what happened
+
+    def search_audit(self, caller: Caller, search: AuditSearch) -> AuditPage:
+        """One page of the AuditEvents of the caller's organisation; the question is audited first."""
+        self.store.write(lambda uow: audit_query.note_search(uow, caller.org, caller.client, search))
+        return self.store.read(lambda uow: audit_query.search(uow, caller.org, search), Scope(caller.org, Role.SENDER))
+
+    def trace(self, entity: str) -> Sequence[TraceLine]:
+        """Everything that happened to one transfer (or submission or stay), oldest first, for who runs the service."""
+        return self.store.read(lambda uow: audit_query.trace(uow, entity), SERVICE)

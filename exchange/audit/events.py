@@ -1,0 +1,183 @@
+"""Every action leaves one AuditEvent in the same transaction: plain ids, a final leaf, and a sealed FHIR body (IHE BALP shape).
+
+Names stand in the sealed body alone. Leaf and commitment: envelope.md section 4, `leaf.py`.
+"""
+
+from dataclasses import dataclass
+
+from exchange.audit.leaf import Leaf, Outcome, commit
+from exchange.fhir.json import dump
+from exchange.model import Role
+from exchange.ports import UnitOfWork
+from exchange.records import AuditEvent, Indexed, Person, Sealed
+
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_REST = ("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "RESTful Operation")
+_IMPORT = (_DCM, "110107", "Import")
+_EXPORT = (_DCM, "110106", "Export")
+_RESTFUL = "http://hl7.org/fhir/restful-interaction"
+_DISCLOSE = ("http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "disclose", "Disclose")
+_OURS = "https://fhir.wardpost.example/CodeSystem/audit-event"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one event type looks in FHIR: AuditEvent.type, .subtype and .action (C, R, U, D or E)."""
+
+    action: str
+    type: tuple[str, str, str] = _REST
+    subtype: tuple[str, str, str] = (_RESTFUL, "operation", "operation")
+
+
+_CREATE = Kind("C", subtype=(_RESTFUL, "create", "create"))
+_UPDATE = Kind("U", subtype=(_RESTFUL, "update", "update"))
+_SEARCH = Kind("E", subtype=(_RESTFUL, "search", "search"))
+
+KINDS: dict[str, Kind] = {
+    "submission.accepted": Kind("C", _IMPORT, _DISCLOSE),
+    "submission.read": _UPDATE,
+    "submission.unused": _UPDATE,
+    "hold.raised": _CREATE,
+    "hold.resolved": _UPDATE,
+    "transfer.possible": _CREATE,
+    "transfer.confirmed": _UPDATE,
+    "transfer.withdrawn": _UPDATE,
+    "supplement.added": _CREATE,
+    "version.published": _CREATE,
+    "delivery.made": _CREATE,
+    "delivery.changed": _UPDATE,
+    "inbox.searched": _SEARCH,
+    "document.collected": Kind("R", _EXPORT, _DISCLOSE),
+    "letter.collected": Kind("R", _EXPORT, _DISCLOSE),
+    "document.opened": Kind("R", _REST, (_RESTFUL, "read", "read")),
+    "letter.opened": Kind("R", _REST, (_RESTFUL, "read", "read")),
+    "answer.given": _CREATE,
+    "link.made": _CREATE,
+    "link.used": _UPDATE,
+    "session.ended": _UPDATE,
+    "token.issued": _CREATE,
+    "access.refused": _SEARCH,
+    "audit.searched": _SEARCH,
+    "trace.read": _SEARCH,
+    "data.erased": Kind("D", subtype=(_RESTFUL, "delete", "delete")),
+    "directory.changed": _UPDATE,
+}
+
+
+def record(
+    uow: UnitOfWork,
+    type: str,
+    *,
+    org: str,
+    entity: str | None = None,
+    detail: str | None = None,
+    other_org: str = "",
+    person: str | None = None,
+    client: str | None = None,
+    nhs_number: Indexed | None = None,
+    transfer: str | None = None,
+    outcome: Outcome = "0",
+    code: str = "",
+) -> str:
+    """Write one AuditEvent; its id. `entity` is what it is about (a transfer where there is one), `detail` the exact row.
+
+    `code` is a stable word for the reason (a hold's code, a refusal); never free text. `transfer` owns the sealed body.
+    """
+    kind = KINDS[type]
+    event_id = uow.new_id()
+    name = ""
+    if person is not None:
+        known = uow.get(Person, person) if uow.scope.role is Role.SERVICE or uow.scope.org == org else None
+        name = known.name.text() if known is not None else ""
+    body = dump(_body(uow, kind, type, org, other_org, entity, detail, person, client, name, outcome, code))
+    salt = uow.random_bytes(32)
+    leaf = Leaf(
+        id=event_id,
+        at_milliseconds=int(uow.now.timestamp() * 1000),
+        org=org,
+        type=type,
+        outcome=outcome,
+        entity=entity,
+        commitment=commit(salt, body),
+    )
+    owner = transfer or f"month:{uow.now:%Y-%m}"
+    uow.insert(
+        AuditEvent(
+            event_id,
+            leaf.to_bytes(KINDS.keys()),
+            uow.now,
+            org,
+            other_org,
+            type,
+            kind.action,
+            outcome,
+            entity,
+            detail,
+            person,
+            client,
+            nhs_number,
+            owner,
+            Sealed.of(salt + body),
+        )
+    )
+    return event_id
+
+
+def _coding(coding: tuple[str, str, str]) -> dict[str, object]:
+    return {"system": coding[0], "code": coding[1], "display": coding[2]}
+
+
+def _agent(requestor: bool, ods: str, role: tuple[str, str, str]) -> dict[str, object]:
+    return {
+        "type": {"coding": [_coding(role)]},
+        "who": {"identifier": {"system": "https://fhir.nhs.uk/Id/ods-organization-code", "value": ods}},
+        "requestor": requestor,
+        "network": {"address": "urn:wardpost", "type": "5"},
+    }
+
+
+def _body(
+    uow: UnitOfWork,
+    kind: Kind,
+    type: str,
+    org: str,
+    other_org: str,
+    entity: str | None,
+    detail: str | None,
+    person: str | None,
+    client: str | None,
+    name: str,
+    outcome: Outcome,
+    code: str,
+) -> dict[str, object]:
+    """The AuditEvent in FHIR R4, after IHE BALP: who acted (organisation, person, client), on what, with which outcome."""
+    agents = [_agent(True, org, (_DCM, "110153", "Source Role ID"))]
+    if other_org:
+        agents.append(_agent(False, other_org, (_DCM, "110152", "Destination Role ID")))
+    if person is not None:
+        user = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{person}"}
+        who = {"identifier": user, "display": name} if name else {"identifier": user}
+        ircp = ("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient")
+        agents.append({"type": {"coding": [_coding(ircp)]}, "who": who, "requestor": True})
+    if client is not None:
+        agents.append({"who": {"identifier": {"value": client}}, "requestor": True})
+    entities: list[dict[str, object]] = []
+    for what in (entity, detail):
+        if what is not None:
+            item: dict[str, object] = {"what": {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{what}"}}}
+            entities.append(item)
+    body: dict[str, object] = {
+        "resourceType": "AuditEvent",
+        "type": _coding(kind.type),
+        "subtype": [_coding(kind.subtype), {"system": _OURS, "code": type}],
+        "action": kind.action,
+        "recorded": uow.now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "outcome": outcome,
+        "agent": agents,
+        "source": {"observer": {"display": "wardpost"}},
+    }
+    if code:
+        body["outcomeDesc"] = code
+    if entities:
+        body["entity"] = entities
+    return body

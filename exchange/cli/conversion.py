@@ -1,0 +1,48 @@
+"""One message alone, without a database: what `wardpost convert` and `wardpost gate` show an integration engineer."""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+
+from exchange.directory.profiles import SenderProfile
+from exchange.fhir.content import Content, OrganisationFacts
+from exchange.fhir.document import build_document
+from exchange.fhir.draft import Draft, Item, SourceKind, Unreadable
+from exchange.gate.evaluate import GateResult, evaluate, gate_input
+from exchange.gate.rules import Profile
+from exchange.transfer.assemble import Source, assemble
+from exchange.transfer.publish import ward_contacts
+from exchange.wiring import AdapterReaders
+
+_NAMESPACE = uuid.UUID("5f0d7a52-6c1b-5d6e-9d6e-2f1f0f6f7a11")
+# A converted file has no accept time; a fixed one keeps the bytes the same.
+_NO_TIME = "1970-01-01T00:00:00Z"
+
+
+def convert_bytes(raw: bytes, profile: SenderProfile) -> tuple[dict[str, object], tuple[Item, ...]]:
+    """The document of one message and the account of its values. Raises Unreadable; unused messages say why in it."""
+    draft, content = _content(raw, profile)
+    return build_document(content), draft.items
+
+
+def gate_bytes(raw: bytes, profile: SenderProfile) -> GateResult:
+    """The gate over one message alone. Raises Unreadable."""
+    _, content = _content(raw, profile)
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return evaluate(gate_input(content, build_document(content), Profile(profile.gate_profile), now=now))
+
+
+def _content(raw: bytes, profile: SenderProfile) -> tuple[Draft, Content]:
+    draft = AdapterReaders().read(raw, profile.reading)
+    if draft.kind is SourceKind.NOT_USED:
+        raise Unreadable("not_used", f"This message is not used: {draft.reason}.")
+    digest = hashlib.sha256(raw).hexdigest()
+    content = assemble(
+        transfer_id=str(uuid.uuid5(_NAMESPACE, digest)),
+        version=1,
+        sender=OrganisationFacts("", draft.claimed_sender or "The sender"),
+        site=OrganisationFacts("", "No home is confirmed"),
+        sources=[Source(draft, _NO_TIME, f"sha256:{digest}")],
+        ward_contacts=ward_contacts(profile),
+    )
+    return draft, content

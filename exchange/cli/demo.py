@@ -1,0 +1,312 @@
+"""The demo: the whole story as the outside world plays it, with sockets, HTTP and the command line. Imports nothing of the service."""
+
+import http.client
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from rich.console import Console
+from rich.text import Text
+
+from exchange.cli.demo_story import HOME, HOSPITAL, Person, admission, letter, people
+
+console = Console(highlight=False, soft_wrap=True)
+_WAIT_SECONDS = 30
+
+
+class DemoFailed(Exception):
+    """A step of the story did not go as it must."""
+
+
+def play(data: Path, *, once: bool) -> int:
+    """Play it; exit code 0 when every step held."""
+    demo = Demo(data)
+    try:
+        demo.story()
+        if not once:
+            demo.stay_up()
+    except KeyboardInterrupt:
+        pass
+    except DemoFailed as problem:
+        console.print(f"\nThe demo stopped: {problem}", style="bold red", markup=False)
+        console.print(f"What the service said: {demo.log_file}", markup=False)
+        return 1
+    finally:
+        demo.stop()
+    return 0
+
+
+class Demo:
+    """One playing of the story over one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        if data.exists() and any(data.iterdir()) and not (data / "wardpost.sqlite").exists():
+            raise SystemExit(f"{data} is not a demo's folder; name another one with --data.")
+        shutil.rmtree(data, ignore_errors=True)
+        kek = data.resolve().with_name(data.resolve().name + ".kek.json")
+        kek.unlink(missing_ok=True)
+        self.port, self.mllp_port = _free_port(), _free_port()
+        self.files = Path(tempfile.mkdtemp(prefix="wardpost-demo-"))
+        self.log_file = data.resolve().with_name(data.resolve().name + ".log")
+        base = {"WARDPOST_DATA": str(data), "WARDPOST_PORT": str(self.port), "WARDPOST_MLLP_PORT": str(self.mllp_port)}
+        self.environ = {**{k: v for k, v in os.environ.items() if not k.startswith("WARDPOST_")}, **base, "COLUMNS": "160"}
+        self.service: subprocess.Popen[bytes] | None = None
+        self.steps = 0
+
+    def step(self, words: str) -> None:
+        self.steps += 1
+        console.print(Text(f"\n{self.steps:2}. {words}", style="bold"))
+
+    def say(self, words: str) -> None:
+        console.print(Text(f"    {words}"))
+
+    def cli(self, *arguments: str, fails: bool = False) -> str:
+        """Run `wardpost …` as a person at a terminal would."""
+        command = [str(Path(sys.executable).with_name("wardpost")), *arguments]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=120, check=False)
+        if (done.returncode != 0) != fails:
+            raise DemoFailed(f"wardpost {' '.join(arguments)} → exit {done.returncode}: {done.stderr or done.stdout}")
+        return (done.stderr if fails else done.stdout).strip()
+
+    def story(self) -> None:
+        now = datetime.now(UTC)
+        console.print(Text("Wardpost demo. Every person, home and number is made up.", style="bold"))
+        self.step("An operator sets up a hospital, a care home and their people (command line)")
+        worker, carer = self.set_up()
+        self.step("The service starts: one process, loopback, SQLite")
+        self.start()
+        everyone = people(now)
+        self.step("The hospital's systems send by MLLP: admissions with an expected day, then the letters")
+        for person in everyone:
+            self.send(admission(person, now), f"A01 {person.given} {person.family}")
+            self.send(letter(person, now), f"T02 {person.given} {person.family}")
+        self.step(f"A named person at the hospital confirms the home, {HOME}")
+        transfers = {person.visit: self.confirm(person, worker) for person in everyone}
+        self.step("The ward states what no system sends (POST /transfers/{id}/supplements)")
+        hospital = self.token("sample-hospital-system")
+        for person in everyone:
+            if person.supplement is None:
+                self.say(f"{person.given} {person.family}: nothing stated; the hospital sends letters only")
+                continue
+            body = json.dumps({**person.supplement, "by": worker}).encode()
+            status, _, answer = self.http("POST", f"/transfers/{transfers[person.visit]}/supplements", body, hospital, "application/json")
+            if status != 201:
+                raise DemoFailed(f"supplement: {status} {answer.decode()}")
+            self.say(f"{person.given} {person.family}: kept")
+        self.step("The gate says what is missing, and who fixes it")
+        for person in everyone:
+            self.show_badge(person, transfers[person.visit], hospital)
+        self.step("The home's software collects Edith's papers (private_key_jwt, FHIR search, Bundle and letter)")
+        delivery = self.collect(transfers["V1001"])
+        self.step("A one-time link opens the home's page for a named person, who reads and answers")
+        self.read_and_answer(carer, transfers["V1002"])
+        self.step("The discharge is keyed last: A03 changes nothing for the home")
+        self.send(admission(everyone[0], now, "A03"), "A03 Edith Testperson")
+        self.step("A sealed document is tampered with, and refused")
+        self.tamper(delivery, carer)
+        self.step("Who did what: the trace of one transfer")
+        console.print(Text(_indent(self.cli("trace", transfers["V1002"]))))
+        self.step("Every invariant of the database is checked")
+        self.say(self.cli("fsck"))
+        console.print(Text(f"\nDone: {self.steps} steps.", style="bold green"))
+        console.print(Text(f"The home's page for {HOME}: {self.cli('people', 'link', carer)}"))
+
+    def set_up(self) -> tuple[str, str]:
+        self.cli("sites", "add", HOSPITAL, "Sample General Hospital", "--kind", "hospital", "--phone", "01632 960100")
+        address = ("--street", "1 Rehearsal Row", "--town", "Testmouth", "--postcode", "NM4 7QA", "--phone", "01632 960111")
+        self.cli("sites", "add", HOME, "Sample Meadow", *address)
+        profile = self.files / "profile.json"
+        ward = {"W06": {"name": "Ward 6", "phone": "01632 960106", "hours": "day and night"}}
+        profile.write_text(json.dumps({"wards": ward, "site_manager": {"name": "Site manager", "phone": "01632 960108"}}))
+        self.cli("senders", "add", "PAS", "--org", HOSPITAL, "--profile", str(profile))
+        worker = self.cli(
+            "people", "add", "Rob Manager-Test", "--org", HOSPITAL, "--role", "site_manager", "--email", "rob@hospital.example"
+        )
+        carer = self.cli("people", "add", "Ama Carer-Test", "--org", HOME, "--role", "carer", "--email", "ama@home.example")
+        self.keys = {}
+        for client, org in (("sample-hospital-system", HOSPITAL), ("sample-care-system", HOME)):
+            key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, private=True)
+            key.ensure_kid()
+            self.keys[client] = key
+            public = self.files / f"{client}.jwks.json"
+            public.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+            self.say(self.cli("clients", "add", client, "--org", org, "--keys", str(public)))
+        return worker, carer
+
+    def start(self) -> None:
+        command = [str(Path(sys.executable).with_name("wardpost")), "run"]
+        with self.log_file.open("wb") as log:
+            self.service = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
+        self.wait_for("the service", lambda: self.http("GET", "/ready")[0] == 200)
+        self.wait_for("the MLLP listener", lambda: _is_listening(self.mllp_port))
+        self.say(f"http://127.0.0.1:{self.port}  MLLP 127.0.0.1:{self.mllp_port}  (process {self.service.pid})")
+
+    def send(self, message: bytes, name: str) -> None:
+        file = self.files / (name.replace(" ", "-") + ".hl7")
+        file.write_bytes(message)
+        self.say(self.cli("send", str(file), "--to", f"127.0.0.1:{self.mllp_port}"))
+
+    def confirm(self, person: Person, worker: str) -> str:
+        for _ in range(_WAIT_SECONDS * 5):
+            try:
+                transfer = self.cli("sites", "confirm", person.visit, HOME, "--by", worker)
+            except DemoFailed as problem:
+                if "stay:" not in str(problem):
+                    raise
+                time.sleep(0.2)  # its first message is still being read
+                continue
+            self.say(f"{person.given} {person.family} → {HOME}: transfer {transfer}")
+            return transfer
+        raise DemoFailed(f"the stay {person.visit} did not appear")
+
+    def show_badge(self, person: Person, transfer: str, token: str) -> None:
+        def status() -> dict[str, object]:
+            answer: dict[str, object] = json.loads(self.http("GET", f"/transfers/{transfer}", token=token)[2])
+            return answer
+
+        self.wait_for(f"the badge of {person.given}", lambda: person.badge in str(status()["badge"]))
+        found = status()
+        self.say(f"{person.given} {person.family}: [{found['badge']}] version {found['version']}")
+        gaps = found["gaps"]
+        assert isinstance(gaps, list)
+        for gap in gaps:
+            self.say(f"     - {gap['title']}: {gap['owner']}, {gap['closes']}")
+
+    def collect(self, transfer: str) -> str:
+        token = self.token("sample-care-system")
+        status, _, body = self.http("GET", "/fhir/DocumentReference?_lastUpdated=gt2020-01-01", token=token)
+        entries = [entry["resource"] for entry in json.loads(body)["entry"]]
+        mine = [e for e in entries if e["identifier"][0]["value"] == f"urn:uuid:{transfer}" and e["status"] == "current"]
+        if status != 200 or len(mine) != 1:
+            raise DemoFailed(f"search: {status}, {len(mine)} current documents")
+        for content in mine[0]["content"]:
+            attachment = content["attachment"]
+            status, _, received = self.http("GET", attachment["url"].split(str(self.port), 1)[1], token=token)
+            if status != 200 or len(received) != attachment["size"]:
+                raise DemoFailed(f"collect: {status}")
+            self.say(f"{attachment['title']}: {attachment['contentType']}, {len(received)} bytes")
+        return str(mine[0]["id"])
+
+    def read_and_answer(self, carer: str, transfer: str) -> None:
+        path = self.cli("people", "link", carer).split(str(self.port), 1)[1]
+        self.http("GET", path)
+        status, headers, _ = self.http("POST", path, b"", media_type="application/x-www-form-urlencoded")
+        cookie = headers.get("set-cookie", "").split(";")[0]
+        if status != 303 or not cookie:
+            raise DemoFailed(f"link: {status}")
+        again, _, _ = self.http("POST", path, b"", media_type="application/x-www-form-urlencoded")
+        self.say(f"the link worked once; used again it is refused ({again})")
+        status, _, page = self.http("GET", f"/home/{transfer}", cookie=cookie)
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.decode())
+        if status != 200 or token is None:
+            raise DemoFailed(f"page: {status}")
+        self.say(f"the papers of Arthur Trialman are read ({len(page) // 1024} KB page)")
+        fields = {"csrf": token[1], "version": str(self.newest(transfer, page)), "kind": "can_take", "when": "other"}
+        fields |= {"day": datetime.now(UTC).strftime("%Y-%m-%d"), "time": "17:30"}
+        media = "application/x-www-form-urlencoded"
+        status, headers, _ = self.http("POST", f"/home/{transfer}/answer", urlencode(fields).encode(), cookie=cookie, media_type=media)
+        if status != 303:
+            raise DemoFailed(f"answer: {status}")
+        self.say("answer by Ama Carer-Test: we can take him, from 17:30 today")
+
+    @staticmethod
+    def newest(transfer: str, page: bytes) -> int:
+        found = re.search(r'name="version" value="(\d+)"', page.decode())
+        if found is None:
+            raise DemoFailed(f"the page of {transfer} names no version")
+        return int(found[1])
+
+    def tamper(self, delivery: str, carer: str) -> None:
+        envelope = self.files / "edith.envelope"
+        self.say(self.cli("open", delivery, "--by", carer, "--save", str(envelope)))
+        self.say(self.cli("open", str(envelope), "--by", carer).replace("\n", "\n    "))
+        raw = bytearray(envelope.read_bytes())
+        place = len(raw) // 2
+        raw[place] = ord("A") if raw[place] != ord("A") else ord("B")
+        envelope.write_bytes(bytes(raw))
+        self.say(f"one byte changed → {self.cli('open', str(envelope), '--by', carer, fails=True)}")
+
+    def token(self, client: str) -> str:
+        now = int(time.time())
+        url = f"http://127.0.0.1:{self.port}/oauth2/token"
+        claims = {"iss": client, "sub": client, "aud": url, "exp": now + 240, "jti": secrets.token_hex(16)}
+        key = self.keys[client]
+        assertion = jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": assertion,
+        }
+        status, _, body = self.http("POST", "/oauth2/token", urlencode(form).encode(), media_type="application/x-www-form-urlencoded")
+        if status != 200:
+            raise DemoFailed(f"token: {status} {body.decode()}")
+        return str(json.loads(body)["access_token"])
+
+    def http(
+        self, method: str, path: str, body: bytes | None = None, token: str = "", media_type: str = "", cookie: str = ""
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request; (status, headers in lower case, body)."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Content-Type": media_type} if media_type else {}
+        headers |= {"Cookie": cookie} if cookie else {}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        except OSError:
+            return 0, {}, b""
+        finally:
+            connection.close()
+
+    def wait_for(self, what: str, is_there: object) -> None:
+        assert callable(is_there)
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while not is_there():
+            if self.service is not None and self.service.poll() is not None:
+                raise DemoFailed(f"the service ended with {self.service.returncode} while waiting for {what}")
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"{what} did not come within {_WAIT_SECONDS} seconds")
+            time.sleep(0.1)
+
+    def stay_up(self) -> None:
+        console.print(Text("The service stays up; Ctrl-C ends it.", style="bold"))
+        assert self.service is not None
+        self.service.wait()
+
+    def stop(self) -> None:
+        if self.service is not None and self.service.poll() is None:
+            self.service.send_signal(signal.SIGTERM)
+            self.service.wait(timeout=30)
+        shutil.rmtree(self.files, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _is_listening(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _indent(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())

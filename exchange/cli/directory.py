@@ -1,0 +1,259 @@
+"""Commands that set up who is who: sites, senders, people, clients."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.door import By, Data, service, show
+
+if TYPE_CHECKING:
+    from exchange.ports import UnitOfWork
+
+sites = typer.Typer(help="Hospitals and care homes, their keys, and the confirmed home of a stay.", no_args_is_help=True)
+senders = typer.Typer(help="The feeds of a hospital: port and profile.", no_args_is_help=True)
+people = typer.Typer(help="Named people and their one-time links.", no_args_is_help=True)
+clients = typer.Typer(help="Systems that use the API, by their public keys.", no_args_is_help=True)
+
+
+@sites.command("add")
+def sites_add(
+    code: Annotated[str, typer.Argument(help="ODS code.")],
+    name: Annotated[str, typer.Argument()],
+    kind: Annotated[str, typer.Option(help="hospital or home.")] = "home",
+    street: str = "",
+    town: str = "",
+    postcode: str = "",
+    phone: Annotated[str, typer.Option(help="The directory number, for call-backs.")] = "",
+    provider: str = "",
+    cqc: str = "",
+    closed: Annotated[str, typer.Option(help="Date on which the site closed, YYYY-MM-DD.")] = "",
+    data: Data = None,
+) -> None:
+    """Enter or change a hospital or a home. A new one gets its keys, a home its mailbox."""
+    from exchange.directory.entries import add_organisation
+    from exchange.model import ods_code
+    from exchange.records import Organisation
+
+    entry = Organisation(
+        ods_code(code), name, kind, street, town, postcode, phone, provider, cqc=cqc, has_mailbox=kind == "home", closed_on=closed
+    )
+    if kind not in ("home", "hospital"):
+        raise typer.BadParameter("kind is hospital or home")
+    with service(data) as exchange:
+        exchange.store.write(lambda uow: add_organisation(uow, entry))
+    print(f"{entry.id} {entry.name}: entered")
+
+
+@sites.command("import")
+def sites_import(
+    file: Annotated[
+        Path, typer.Argument(help="CSV with the columns code,name,kind,street,town,postcode,phone,provider,cqc,opened,closed.")
+    ],
+    data: Data = None,
+) -> None:
+    """Enter many organisations from a CSV file; all or nothing."""
+    from exchange.directory.entries import add_organisation
+    from exchange.model import ods_code
+    from exchange.records import Organisation
+
+    with file.open(newline="", encoding="utf-8-sig") as handle:
+        rows = list(csv.DictReader(handle))
+
+    def read(row: dict[str, str]) -> Organisation:
+        cell = {name: (value or "").strip() for name, value in row.items()}
+        kind = cell.get("kind") or "home"
+        places = (cell.get(name, "") for name in ("name", "street", "town", "postcode", "phone", "provider", "cqc", "opened", "closed"))
+        name, street, town, postcode, phone, provider, cqc, opened, closed = places
+        return Organisation(
+            ods_code(cell.get("code", "")), name, kind, street, town, postcode, phone, provider,
+            cqc=cqc, has_mailbox=kind == "home", opened_on=opened, closed_on=closed,
+        )  # fmt: skip
+
+    def enter(uow: "UnitOfWork") -> None:
+        for row in rows:
+            add_organisation(uow, read(row))
+
+    with service(data) as exchange:
+        exchange.store.write(enter)
+    print(f"{len(rows)} organisations entered")
+
+
+@sites.command("list")
+def sites_list(data: Data = None) -> None:
+    """Every hospital and home."""
+    from exchange.records import Organisation
+
+    with service(data) as exchange:
+        found = exchange.store.read(lambda uow: uow.find(Organisation, order="kind,name"))
+    rows = [(o.id, o.name, o.kind, o.postcode, o.phone, f"closed {o.closed_on}" if o.closed_on else "") for o in found]
+    show("Sites", ("code", "name", "kind", "postcode", "phone", ""), rows, "None yet. Enter one: wardpost sites add CODE NAME")
+
+
+@sites.command("find")
+def sites_find(postcode: Annotated[str, typer.Argument(help="From the person's papers.")], data: Data = None) -> None:
+    """The homes at a postcode; look-alikes stand together. Nothing is chosen for you."""
+    from exchange.records import Organisation
+
+    wanted = postcode.replace(" ", "").upper()
+    with service(data) as exchange:
+        homes = exchange.store.read(lambda uow: uow.find(Organisation, order="name", kind="home"))
+    found = [o for o in homes if o.postcode.replace(" ", "").upper() == wanted]
+    rows = [(o.id, o.name, f"{o.street}, {o.town}", o.phone, f"closed {o.closed_on}" if o.closed_on else "open") for o in found]
+    show(f"Homes at {postcode}", ("code", "name", "address", "call back on", ""), rows, "No home at this postcode in the directory.")
+
+
+@sites.command("confirm")
+def sites_confirm(
+    stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")],
+    site: Annotated[str, typer.Argument(help="ODS code of the home.")],
+    by: By,
+    data: Data = None,
+) -> None:
+    """A named person at the hospital says which home the person goes to."""
+    with service(data) as exchange:
+        transfer = exchange.confirm_site(stay, site, by)
+    print(f"{transfer.id}")
+    print(f"confirmed: {transfer.recipient_org}, {transfer.state}", file=sys.stderr)
+
+
+@senders.command("add")
+def senders_add(
+    name: Annotated[str, typer.Argument(help="A short name for the feed, such as PAS.")],
+    org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")],
+    port: Annotated[int, typer.Option(help="MLLP port of this feed; 0: the port of `wardpost run`.")] = 0,
+    profile: Annotated[Path | None, typer.Option(help="SenderProfile as JSON.")] = None,
+    data: Data = None,
+) -> None:
+    """Enter or change one MLLP feed. A running service takes it up within a second."""
+    from exchange.directory.entries import add_sender
+
+    text = profile.read_text(encoding="utf-8") if profile else "{}"
+    with service(data) as exchange:
+        sender = exchange.store.write(lambda uow: add_sender(uow, name, org, "mllp", port, text))
+    print(f"{sender.id} of {sender.org}: entered")
+
+
+@senders.command("list")
+def senders_list(data: Data = None) -> None:
+    """Every feed."""
+    from exchange.records import Sender
+
+    with service(data) as exchange:
+        found = exchange.store.read(lambda uow: uow.find(Sender, order="id"))
+    show(
+        "Senders",
+        ("name", "organisation", "channel", "port"),
+        [(s.id, s.org, s.channel, str(s.port)) for s in found],
+        "None yet. Enter one: wardpost senders add NAME --org CODE",
+    )
+
+
+@people.command("add")
+def people_add(
+    name: Annotated[str, typer.Argument()],
+    org: Annotated[str, typer.Option("--org", help="ODS code of the hospital or home.")],
+    role: Annotated[str, typer.Option(help="ward, discharge_desk, site_manager, pharmacist, prescriber, carer or home_manager.")],
+    email: Annotated[str, typer.Option(help="The registered address: links go nowhere else.")],
+    data: Data = None,
+) -> None:
+    """Make a person known; prints the id."""
+    from exchange.directory.entries import add_person
+    from exchange.model import PersonRole
+
+    try:
+        wanted = PersonRole(role)
+    except ValueError:
+        raise typer.BadParameter("role is one of: " + ", ".join(PersonRole)) from None
+    with service(data) as exchange:
+        person = exchange.store.write(lambda uow: add_person(uow, org.upper(), wanted, name, email))
+    print(person.id)
+
+
+@people.command("list")
+def people_list(org: Annotated[str, typer.Option("--org")] = "", data: Data = None) -> None:
+    """Everyone known, with id and role."""
+    from exchange.records import Person
+
+    where: dict[str, object] = {"org": org.upper()} if org else {}
+    with service(data) as exchange:
+        found = exchange.store.read(lambda uow: uow.find(Person, order="org,created_at", **where))  # type: ignore[arg-type]
+        rows = [(p.id, p.name.text(), p.org, str(p.role), "" if p.is_active else "left") for p in found]
+    show(
+        "People",
+        ("id", "name", "organisation", "role", ""),
+        rows,
+        "None yet. Enter one: wardpost people add NAME --org CODE --role ROLE --email ADDRESS",
+    )
+
+
+@people.command("link")
+def people_link(person: Annotated[str, typer.Argument(help="Person's id.")], data: Data = None) -> None:
+    """Make a one-time way in for a person (72 hours, one use) and print its address. Give it to nobody else."""
+    import os
+
+    from exchange.config import load_settings
+    from exchange.directory.links import make_link
+    from exchange.web.auth.secrets import hash_secret, make_secret
+
+    secret = make_secret(os.urandom)
+    with service(data) as exchange:
+        exchange.store.write(lambda uow: make_link(uow, person, hash_secret(secret)))
+    print(f"{load_settings(data=data).public_url}/in/{secret}")
+
+
+@people.command("leave")
+def people_leave(person: Annotated[str, typer.Argument(help="Person's id.")], data: Data = None) -> None:
+    """The person has left: sessions and links end at once."""
+    from exchange.directory.entries import deactivate_person
+
+    with service(data) as exchange:
+        exchange.store.write(lambda uow: deactivate_person(uow, person))
+    print("done: every link and session of this person has ended")
+
+
+@clients.command("add")
+def clients_add(
+    client: Annotated[str, typer.Argument(help="Client id, such as sample-care-system.")],
+    org: Annotated[str, typer.Option("--org", help="ODS code of the organisation that the system acts for.")],
+    keys: Annotated[Path, typer.Option(help="JWK Set with the public keys; each has kid and alg.")],
+    name: str = "",
+    scopes: Annotated[str, typer.Option(help="Space-separated; empty: those of a home or hospital.")] = "",
+    data: Data = None,
+) -> None:
+    """Register a system by its public keys."""
+    from exchange.directory.entries import add_client, default_scopes, get_organisation
+
+    jwks = [(str(key["kid"]), str(key["alg"]), json.dumps(key)) for key in json.loads(keys.read_text())["keys"]]
+
+    def enter(uow: "UnitOfWork") -> str:
+        wanted = scopes.split() or default_scopes(get_organisation(uow, org).kind)
+        return add_client(uow, client, org.upper(), name or client, wanted, jwks).scopes
+
+    with service(data) as exchange:
+        granted = exchange.store.write(enter)
+    print(f"{client}: registered for {granted}")
+
+
+@clients.command("list")
+def clients_list(data: Data = None) -> None:
+    """Every registered system."""
+    from exchange.records import Client
+
+    with service(data) as exchange:
+        found = exchange.store.read(lambda uow: uow.find(Client, order="org,id"))
+    rows = [(c.id, c.org, c.scopes, "revoked" if c.revoked_at else "") for c in found]
+    show("Clients", ("id", "organisation", "scopes", ""), rows, "None yet. Enter one: wardpost clients add ID --org CODE --keys FILE")
+
+
+@clients.command("revoke")
+def clients_revoke(client: Annotated[str, typer.Argument()], data: Data = None) -> None:
+    """Refuse a system from now on; its tokens end within a minute."""
+    from exchange.directory.entries import revoke_client
+
+    with service(data) as exchange:
+        exchange.store.write(lambda uow: revoke_client(uow, client))
+    print(f"{client}: revoked")

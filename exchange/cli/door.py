@@ -1,0 +1,46 @@
+"""How every command comes to the data: the settings, the service, a table on the screen."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from exchange.app import Exchange
+
+Data = Annotated[Path | None, typer.Option("--data", envvar="WARDPOST_DATA", help="Folder of the database.", show_default="wardpost-data")]
+By = Annotated[str, typer.Option("--by", help="Id of the person who does this (wardpost people list).")]
+
+
+@contextmanager
+def service(data: Path | None) -> Iterator["Exchange"]:
+    """The service over the data folder, for one command; the running service may be at work beside us."""
+    from exchange.config import load_settings
+    from exchange.wiring import open_exchange
+
+    exchange = open_exchange(load_settings(data=data))
+    try:
+        yield exchange
+    finally:
+        exchange.store.close()
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+    """Print a table; `empty` when there is nothing."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "delivery"))
+    for row in rows:
+        # Text, not str: a name in square brackets is a name, not markup.
+        table.add_row(*map(Text, row))
+    console.print(table)

@@ -1,0 +1,268 @@
+"""`wardpost fsck`: every invariant that the database must satisfy. The oracle of the tests and of an operator after a bad night."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+from exchange.audit.leaf import SALT_BYTES, commit
+from exchange.directory.keys import Directory
+from exchange.errors import Gone, WardpostError
+from exchange.model import DeliveryState, Environment, SubmissionState, TransferState
+from exchange.ports import UnitOfWork
+from exchange.records import (
+    TABLES,
+    Answer,
+    AuditEvent,
+    BusEntry,
+    DataKey,
+    Delivery,
+    Hold,
+    Mailbox,
+    OutboxEvent,
+    Part,
+    Record,
+    Sealed,
+    Stay,
+    Submission,
+    Supplement,
+    Transfer,
+    Version,
+    Work,
+)  # fmt: skip
+from exchange.seal.envelope import check_part_bytes, open_manifest
+from exchange.transfer.states import TRANSITIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One broken invariant: the rule's name, words, and which row (no patient data)."""
+
+    rule: str
+    words: str
+    row: str
+
+
+def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
+    """All findings of all rules; one that cannot be evaluated is a finding itself."""
+    found: list[Finding] = []
+    for rule in RULES:
+        try:
+            found += rule(uow, environment)
+        except WardpostError as problem:
+            found.append(Finding(rule.__name__, f"could not be checked: {problem.code}", ""))
+    return found
+
+
+def custody(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Every submission is done, waits in the work queue, or in an open or resolved hold; its bytes open."""
+    waiting = {work.subject_id for work in uow.find(Work, kind="read")}
+    held = {hold.submission_id for hold in uow.find(Hold) if hold.submission_id}
+    for row in uow.find(Submission):
+        if row.state is SubmissionState.ACCEPTED and row.id not in waiting:
+            yield Finding("custody", "accepted, and nobody is going to read it", row.id)
+        if row.state is SubmissionState.HELD and row.id not in held:
+            yield Finding("custody", "held, and no hold names it", row.id)
+        if row.state is SubmissionState.READ and (row.stay_id is None or uow.get(Stay, row.stay_id) is None):
+            yield Finding("custody", "read, and belongs to no stay", row.id)
+        if (row.content is None) != (row.state is SubmissionState.ERASED):
+            yield Finding("custody", "bytes and state disagree", row.id)
+
+
+def sealed_values(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Every sealed value opens, unless its owner was erased as a whole."""
+    for kind in TABLES:
+        for row in uow.find(kind):
+            for name in names_of(kind):
+                value = getattr(row, name)
+                if isinstance(value, Sealed):
+                    try:
+                        value.open()
+                    except Gone:
+                        continue
+                    except WardpostError as problem:
+                        yield Finding("sealed_values", f"{kind.META.table}.{name}: {problem.code}", str(_key(row)))
+
+
+def data_keys(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """No data key without an owner that still is there."""
+    owners: dict[str, type[Record]] = {"submission": Submission, "stay": Stay, "transfer": Transfer}
+    for key in uow.find(DataKey):
+        kind = owners.get(key.owner_kind)
+        if kind is not None and uow.get(kind, key.owner_id) is None:
+            yield Finding("data_keys", f"the key of a {key.owner_kind} that is gone", key.id)
+
+
+def transfers(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """State, confirmed site and versions fit together; versions are numbered without a gap."""
+    versions: dict[str, list[int]] = defaultdict(list)
+    for version in uow.find(Version, order="number"):
+        versions[version.transfer_id].append(version.number)
+    states = {state for pair in TRANSITIONS for state in pair}
+    for row in uow.find(Transfer):
+        numbers = versions.pop(row.id, [])
+        if row.state not in states:
+            yield Finding("transfers", "a state that the table does not know", row.id)
+        if numbers != list(range(1, row.versions + 1)):
+            yield Finding("transfers", "its versions are not numbered 1 to the newest", row.id)
+        if row.state in (TransferState.CONFIRMED, TransferState.PUBLISHED) and not (row.recipient_org and row.confirmed_by):
+            yield Finding("transfers", "confirmed by nobody or for no home", row.id)
+        if row.state is TransferState.PUBLISHED and not numbers:
+            yield Finding("transfers", "published without a version", row.id)
+        if uow.get(Stay, row.stay_id) is None:
+            yield Finding("transfers", "its stay is not here", row.id)
+    for transfer_id in versions:
+        yield Finding("transfers", "versions of a transfer that is not here", transfer_id)
+
+
+def envelopes(uow: UnitOfWork, environment: Environment) -> Iterator[Finding]:
+    """Every version's envelope verifies, names its row, chains to the one before, and seals exactly its parts."""
+    directory = Directory(uow)
+    before: dict[str, str] = {}
+    for row in uow.find(Version, order="transfer_id,number"):
+        env = "live" if environment is Environment.LIVE else "trial"
+        at = int(row.published_at.timestamp())
+        try:
+            verified = open_manifest(row.jws, directory=directory, environment=env, now=at + 300, received_at=at, me=None, seen=None)  # type: ignore[arg-type]
+        except WardpostError as problem:
+            yield Finding("envelopes", f"refused: {problem.code}", row.id)
+            continue
+        manifest = verified.manifest
+        said = (manifest.transfer, manifest.version, manifest.from_ods, manifest.to_ods, verified.digest)
+        if said != (row.transfer_id, row.number, row.sender_org, row.recipient_org, row.manifest_digest):
+            yield Finding("envelopes", "manifest and row disagree", row.id)
+        if manifest.prev != before.get(row.transfer_id):
+            yield Finding("envelopes", "does not follow the version before", row.id)
+        before[row.transfer_id] = verified.digest
+        parts = uow.find(Part, order="position", version_id=row.id)
+        if [part.position for part in parts] != list(range(len(manifest.parts))):
+            yield Finding("envelopes", "parts are missing or too many", row.id)
+            continue
+        for part in parts:
+            try:
+                check_part_bytes(verified, part.position, part.jwe.open())
+            except Gone:
+                continue
+            except WardpostError as problem:
+                yield Finding("envelopes", f"part {part.position}: {problem.code}", row.id)
+
+
+def events(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Every version and withdrawal has its event; sequences rise without a gap; what is published is on the bus and the reverse."""
+    outbox = {row.id: row for row in uow.find(OutboxEvent)}
+    bus = {row.id for row in uow.find(BusEntry)}
+    announced = Counter(json.loads(row.body)["version"] for row in outbox.values() if row.type == "version.published")
+    for version in uow.find(Version):
+        if announced[version.id] != 1:
+            yield Finding("events", f"announced {announced[version.id]} times", version.id)
+    for row in outbox.values():
+        if row.state == "published" and row.id not in bus:
+            yield Finding("events", "marked published and not on the bus", row.id)
+    for event_id in bus - set(outbox):
+        yield Finding("events", "on the bus and not in the outbox", event_id)
+    for mailbox in uow.find(Mailbox):
+        numbers = sorted(row.sequence for row in outbox.values() if row.key == mailbox.id)
+        if numbers != list(range(1, mailbox.last_event + 1)):
+            yield Finding("events", "its events are not numbered 1 to the newest", mailbox.id)
+
+
+def mailboxes(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Numbers of a mailbox are unique and below its counters; times rise with changes; one current version per transfer."""
+    rows: dict[str, list[Delivery]] = defaultdict(list)
+    for delivery in uow.find(Delivery, order="change"):
+        rows[delivery.recipient_org].append(delivery)
+    for mailbox in uow.find(Mailbox):
+        mine = rows.pop(mailbox.id, [])
+        times = [row.updated_at for row in mine]
+        if times != sorted(set(times)):
+            yield Finding("mailboxes", "times do not rise with changes", mailbox.id)
+        if sorted(row.sequence for row in mine) != list(range(1, mailbox.last_sequence + 1)):
+            yield Finding("mailboxes", "deliveries are not numbered 1 to the newest", mailbox.id)
+        if any(row.change > mailbox.last_change for row in mine):
+            yield Finding("mailboxes", "a change number above the counter", mailbox.id)
+        current = Counter(row.transfer_id for row in mine if row.state is DeliveryState.CURRENT)
+        for transfer_id in (key for key, count in current.items() if count > 1):
+            yield Finding("mailboxes", "two current versions of one transfer", transfer_id)
+    for ods in rows:
+        yield Finding("mailboxes", "deliveries for a mailbox that is not here", ods)
+
+
+def deliveries(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """A delivery goes to the site that its version is sealed for, and its event is on the bus."""
+    bus = {row.id for row in uow.find(BusEntry)}
+    for row in uow.find(Delivery):
+        version = uow.get(Version, row.version_id)
+        if version is None or version.recipient_org != row.recipient_org or version.number != row.number:
+            yield Finding("deliveries", "delivered to another site than it is sealed for", row.id)
+        if row.event_id not in bus:
+            yield Finding("deliveries", "no such event on the bus", row.id)
+
+
+def answers(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """An answer belongs to a delivery of the same home and version, and to a person or a client."""
+    for row in uow.find(Answer):
+        delivery = uow.get(Delivery, row.delivery_id)
+        if delivery is None or (delivery.recipient_org, delivery.number) != (row.recipient_org, row.number):
+            yield Finding("answers", "answers a version that this home does not have", row.id)
+        if row.person_id is None and row.client_id is None:
+            yield Finding("answers", "given by nobody", row.id)
+
+
+def audit(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Each leaf says what its row says and commits to its body; what must have been audited was."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for row in uow.find(AuditEvent):
+        leaf = json.loads(row.leaf)
+        if (leaf["id"], leaf["org"], leaf["type"], leaf["outcome"], leaf["entity"]) != (
+            row.id,
+            row.org,
+            row.type,
+            row.outcome,
+            row.entity_id,
+        ):
+            yield Finding("audit", "leaf and row disagree", row.id)
+        try:
+            body = row.body.open() if row.body is not None else None
+        except Gone:
+            body = None
+        if body is not None and commit(body[:SALT_BYTES], body[SALT_BYTES:]) != leaf["c"]:
+            yield Finding("audit", "the body is not what the leaf commits to", row.id)
+        seen[row.type, row.detail_id or row.entity_id or ""] += 1
+    wanted: list[tuple[str, str]] = [("submission.accepted", row.id) for row in uow.find(Submission)]
+    wanted += [("version.published", row.id) for row in uow.find(Version)]
+    wanted += [("delivery.made", row.id) for row in uow.find(Delivery)]
+    wanted += [("answer.given", row.id) for row in uow.find(Answer)]
+    wanted += [("supplement.added", row.id) for row in uow.find(Supplement)]
+    for type, row_id in wanted:
+        if seen[type, row_id] != 1:
+            yield Finding("audit", f"{type} is recorded {seen[type, row_id]} times", row_id)
+
+
+def holds(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Every open hold has an owner and a deadline after it was raised."""
+    for row in uow.find(Hold, resolved_at=None):
+        if not row.owner or row.deadline_at <= row.raised_at:
+            yield Finding("holds", "waits without an owner or a deadline", row.id)
+
+
+def work_queue(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Nothing is leased for longer than a lease, and every piece names something that is here."""
+    for row in uow.find(Work):
+        if row.leased_until is not None and row.leased_until > uow.now + timedelta(minutes=5):
+            yield Finding("work_queue", "leased far into the future", row.id)
+        if uow.get(Submission if row.kind == "read" else Transfer, row.subject_id) is None:
+            yield Finding("work_queue", "work on something that is not here", row.id)
+
+
+RULES: tuple[Callable[[UnitOfWork, Environment], Iterator[Finding]], ...] = (
+    custody, sealed_values, data_keys, transfers, envelopes, events, mailboxes, deliveries, answers, audit, holds, work_queue,
+)  # fmt: skip
+
+
+def names_of(kind: type[Record]) -> list[str]:
+    return [item.name for item in fields(kind)]  # type: ignore[arg-type]  # every Record is a dataclass
+
+
+def _key(row: Record) -> object:
+    return getattr(row, names_of(type(row))[0])

@@ -1,0 +1,205 @@
+"""Commands for people: transfers and holds at the hospital, inbox and answers at the home, the trace for whoever asks."""
+
+import json
+import sys
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from exchange.cli.door import By, Data, service, show
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from exchange.app import Exchange
+    from exchange.mailbox.collect import Caller
+    from exchange.ports import UnitOfWork
+    from exchange.records import Delivery
+
+holds = typer.Typer(help="What waits for a person: list, replay, release.", no_args_is_help=True)
+
+
+def london(moment: "datetime") -> str:
+    """A moment as people read it: `Fri 27 Nov 2026 16:40 GMT`."""
+    from zoneinfo import ZoneInfo
+
+    return moment.astimezone(ZoneInfo("Europe/London")).strftime("%a %d %b %Y %H:%M %Z")
+
+
+def transfers(org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")] = "", data: Data = None) -> None:
+    """Transfers that are not withdrawn: home, badge, delivered, opened, answered."""
+    from exchange.records import Answer, Delivery, Transfer, Version
+
+    where: dict[str, object] = {"sender_org": org.upper()} if org else {}
+    rows = []
+    with service(data) as exchange:
+
+        def look(unit: "UnitOfWork") -> None:
+            for transfer in unit.find(Transfer, order="leaving_on,created_at", state__ne="withdrawn", **where):  # type: ignore[arg-type]
+                version = next(iter(unit.find(Version, order="-number", limit=1, transfer_id=transfer.id)), None)
+                delivery = next(iter(unit.find(Delivery, order="-number", limit=1, transfer_id=transfer.id)), None)
+                answer = next(iter(unit.find(Answer, order="-answered_at", limit=1, transfer_id=transfer.id)), None)
+                seen = _progress(delivery)
+                said = f"{answer.kind} (version {answer.number})" if answer else ""
+                badge = f"{version.badge} (version {version.number})" if version else str(transfer.state)
+                rows.append((transfer.id, transfer.leaving_on or "not known", transfer.recipient_org or "no home yet", badge, seen, said))
+
+        exchange.store.read(look)
+    show("Transfers", ("id", "leaves", "home", "papers", "the home", "answer"), rows, "No transfer is open.")
+
+
+def _progress(delivery: "Delivery | None") -> str:
+    if delivery is None:
+        return ""
+    return "opened" if delivery.opened_at else "collected" if delivery.collected_at else "delivered"
+
+
+def _caller(exchange: "Exchange", by: str) -> "Caller":
+    from exchange.directory.entries import get_person
+    from exchange.mailbox.collect import Caller
+
+    person = exchange.store.read(lambda uow: get_person(uow, by))
+    return Caller(person.org, person=person.id)
+
+
+def inbox(by: By, data: Data = None) -> None:
+    """The mailbox of a person's home, as a list."""
+    with service(data) as exchange:
+        items, _ = exchange.poll(_caller(exchange, by), count=200)
+        rows = [
+            (
+                item.delivery.id,
+                f"{item.person.given} {item.person.family}",
+                item.version.badge,
+                f"version {item.version.number}, {item.delivery.state}",
+                london(item.delivery.updated_at),
+            )
+            for item in items
+        ]
+    show("Who is coming", ("delivery", "name", "papers", "", "changed"), rows, "No one is expected.")
+
+
+def open_(
+    what: Annotated[str, typer.Argument(help="A delivery's id, or an envelope file.")],
+    by: By,
+    to: Annotated[Path | None, typer.Option(help="Folder for the opened parts.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the sealed envelope of the delivery to this file instead.")] = None,
+    data: Data = None,
+) -> None:
+    """Open a sealed document as a person at the home: every check first. A changed one is refused and opens for nobody."""
+    from exchange.mailbox.envelopes import envelope_file, open_envelope_file
+
+    with service(data) as exchange:
+        caller = _caller(exchange, by)
+        if save is not None:
+            save.write_bytes(exchange.store.read(lambda uow: envelope_file(uow, caller.org, what)))
+            print(f"{save}: the sealed envelope, {save.stat().st_size} bytes")
+            return
+        if Path(what).is_file():
+            sealed = Path(what).read_bytes()
+            parts = exchange.store.read(lambda uow: open_envelope_file(uow, exchange.environment, caller.org, sealed))
+        else:
+            item = exchange.delivery(caller, what)
+            parts = [(part.media_type, exchange.collect_part(caller, part.id)[1]) for part in item.parts]
+    for number, (media_type, content) in enumerate(parts):
+        print(f"part {number}: {media_type}, {len(content)} bytes, every check passed")
+        if to is not None:
+            to.mkdir(parents=True, exist_ok=True)
+            (to / f"part-{number}").write_bytes(content)
+
+
+def answer(
+    delivery: Annotated[str, typer.Argument(help="Id of the delivery (wardpost inbox).")],
+    kind: Annotated[str, typer.Argument(help="seen, can_take, cannot, agreed or ask.")],
+    by: By,
+    reason: Annotated[str, typer.Option(help="Code: D… for cannot, Q… for ask.")] = "",
+    at: Annotated[str, typer.Option(help="For can_take: when, in your words.")] = "",
+    note: str = "",
+    data: Data = None,
+) -> None:
+    """Answer as a named person at the home."""
+    from exchange.model import AnswerKind
+
+    try:
+        wanted = AnswerKind(kind)
+    except ValueError:
+        raise typer.BadParameter("kind is one of: " + ", ".join(AnswerKind)) from None
+    content: dict[str, object] = {name: value for name, value in (("at", at), ("note", note)) if value}
+    with service(data) as exchange:
+        given = exchange.answer(_caller(exchange, by), delivery, wanted, reason, content)
+    print(f"{given.kind}: kept as the answer to version {given.number}")
+
+
+def trace(
+    entity: Annotated[str, typer.Argument(help="Id of a transfer, submission, stay or version.")],
+    format: Annotated[str, typer.Option(help="text, json or csv.")] = "text",
+    data: Data = None,
+) -> None:
+    """Everything that happened, oldest first, in London time and UTC."""
+    import csv
+
+    with service(data) as exchange:
+        lines = exchange.trace(entity)
+    columns = ("london", "utc", "event", "organisation", "other", "by", "about", "outcome", "detail")
+    rows = [
+        (
+            london(line.at),
+            line.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            line.type,
+            line.org,
+            line.other_org,
+            line.by,
+            line.detail,
+            line.outcome,
+            line.code,
+        )
+        for line in lines
+    ]
+    if format == "json":
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, indent=1))
+    elif format == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(columns)
+        # A cell that a spreadsheet would run as a formula is text.
+        writer.writerows([f"'{cell}" if cell[:1] in "=+-@\t\r" else cell for cell in row] for row in rows)
+    else:
+        show(
+            f"Trace of {entity}",
+            ("when", "UTC", "event", "who", "by", "detail"),
+            [(r[0], r[1][11:], r[2], " → ".join(filter(None, r[3:5])), r[5], r[8]) for r in rows],
+            "Nothing is recorded under this id.",
+        )
+
+
+@holds.command("list")
+def holds_list(org: Annotated[str, typer.Option("--org")] = "", data: Data = None) -> None:
+    """Open holds, the most urgent first."""
+    from exchange.intake.holds import POLICY
+
+    with service(data) as exchange:
+        found = exchange.list_holds(org.upper())
+    rows = [(h.id, POLICY[h.kind].words, h.code, h.owner, "by " + london(h.deadline_at)) for h in found]
+    show("Holds", ("id", "what", "code", "owner", ""), rows, "Nothing waits.")
+
+
+@holds.command("replay")
+def holds_replay(hold: Annotated[str, typer.Argument()], by: By, data: Data = None) -> None:
+    """Read the held message again, after the profile or the program was mended."""
+    with service(data) as exchange:
+        exchange.replay_hold(hold, by)
+    print("The message is read again; see wardpost holds list")
+
+
+@holds.command("release")
+def holds_release(
+    hold: Annotated[str, typer.Argument()],
+    by: By,
+    as_: Annotated[str, typer.Option("--as", help="What was found: checked, discarded or addressed.")] = "checked",
+    data: Data = None,
+) -> None:
+    """A named person has settled the matter: what waited goes on. Recorded with the person's name."""
+    with service(data) as exchange:
+        exchange.release_hold(hold, by, as_)
+    print("released")

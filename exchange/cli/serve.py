@@ -1,0 +1,78 @@
+"""`wardpost run`: HTTP, MLLP and the loops in one process, started and stopped together."""
+
+import asyncio
+import signal
+
+import structlog
+import uvicorn
+
+from exchange.config import Settings
+from exchange.errors import Refused
+from exchange.records import Organisation
+from exchange.roles import Listeners, Loops
+from exchange.web.app import make_app
+from exchange.wiring import open_exchange
+
+log = structlog.get_logger("wardpost.serve")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def quiet_logs(level: str) -> None:
+    """One JSON object a line on stderr: event names, ids and codes only."""
+    import logging
+    import sys
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM. Raises Refused `not_loopback` for a bind that needs TLS in front."""
+    if settings.host not in _LOOPBACK and not settings.base_url.startswith("https://"):
+        step = "Put TLS in front and set WARDPOST_BASE_URL to its https address; see docs/operations.md."
+        raise Refused("not_loopback", "Listening beyond this machine without TLS is refused.", next_step=step)
+    quiet_logs(settings.log)
+    exchange = open_exchange(settings)
+    loops = Loops(exchange)
+    listeners = Listeners(exchange, settings.host, settings.mllp_port)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    config = uvicorn.Config(
+        make_app(exchange, settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,  # paths hold one-time links; our own middleware logs route patterns
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        date_header=True,
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours above stop everything together
+    loops.start()
+    await listeners.refresh()
+    listening = asyncio.create_task(listeners.run(stopping))
+    serving = asyncio.create_task(server.serve())
+    if not exchange.store.read(lambda uow: uow.count(Organisation)):
+        log.warning("empty_instance", next_step="wardpost sites add CODE NAME --kind hospital")
+    log.info("wardpost_running", url=settings.public_url, environment=str(settings.environment), mllp=listeners.ports)
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait([waiting, serving], return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    server.should_exit = True
+    await listening
+    await serving
+    await asyncio.to_thread(loops.stop)
+    await asyncio.to_thread(exchange.store.close)
+    log.info("wardpost_stopped")

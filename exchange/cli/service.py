@@ -1,0 +1,69 @@
+"""Commands around the service itself: run, demo, fsck, doctor."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.door import Data, service
+
+
+def run(
+    data: Data = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback TLS is needed in front.")] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free one.")] = None,
+    mllp_port: Annotated[int | None, typer.Option(help="MLLP port of the sender that has none of its own; 0: any free one.")] = None,
+) -> None:
+    """Start everything in one process: listeners, API, pages, worker, relay, clock. Ctrl-C stops it gracefully."""
+    import asyncio
+
+    from exchange.cli.serve import serve
+    from exchange.config import load_settings
+
+    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port)))
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play the story and end; otherwise the service stays up until Ctrl-C.")] = False,
+    data: Annotated[Path, typer.Option(help="Folder for the demo's data; it is made anew.")] = Path("demo-data"),
+) -> None:
+    """Play the whole story on this machine: three people, one care home, every step as the outside world would do it."""
+    from exchange.cli.demo import play
+
+    raise typer.Exit(play(data, once=once))
+
+
+def fsck(data: Data = None) -> None:
+    """Check every invariant of the database. Exit 1 when something is wrong, each finding named."""
+    from exchange.cli.fsck import check_all
+
+    with service(data) as exchange:
+        findings = exchange.store.read(lambda uow: check_all(uow, exchange.environment))
+    for finding in findings:
+        print(f"{finding.rule}: {finding.words} ({finding.row})")
+    if findings:
+        print(f"fsck: {len(findings)} findings", file=sys.stderr)
+        raise typer.Exit(1)
+    print("fsck: clean")
+
+
+def doctor(
+    data: Data = None,
+    states: Annotated[bool, typer.Option(help="Print the picture of a transfer's states and end.")] = False,
+) -> None:
+    """Name every setting that is unsafe or unfinished, and what to do about it. Exit 1 when one is unsafe."""
+    from exchange.cli.doctor import look_at
+    from exchange.transfer.states import picture
+
+    if states:
+        print(picture())
+        return
+    from exchange.config import load_settings
+
+    notes = look_at(load_settings(data=data))
+    for note in notes:
+        print(f"{'UNSAFE' if note.is_unsafe else 'note'}: {note.words}")
+    if any(note.is_unsafe for note in notes):
+        raise typer.Exit(1)
+    print("doctor: nothing unsafe")

@@ -1,0 +1,1 @@
+"""Organisations and sites, people, clients, keys, and how each sender's feed is to be read."""

@@ -1,0 +1,89 @@
+"""Holds: what waits for a person before anything leaves. Each has an owner and a deadline from the moment it exists."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from exchange.audit.events import record
+from exchange.errors import Conflict, NotFound
+from exchange.model import HoldKind
+from exchange.ports import UnitOfWork
+from exchange.records import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPolicy:
+    """Who owns a hold of this kind first, and by when it must be looked at."""
+
+    owner: str
+    within: timedelta
+    words: str
+
+
+POLICY: dict[HoldKind, HoldPolicy] = {
+    HoldKind.UNREADABLE: HoldPolicy("integration team; site manager at night", timedelta(hours=4), "A message could not be read."),
+    HoldKind.UNADDRESSED: HoldPolicy("ward; then the discharge contact", timedelta(hours=4), "A letter is here and no home is confirmed."),
+    HoldKind.IDENTITY: HoldPolicy("discharge contact; site manager at night", timedelta(hours=2), "NHS number or birth date disagree."),
+    HoldKind.TEST: HoldPolicy("integration team", timedelta(days=1), "A test person or message on this system."),
+    HoldKind.DEAD: HoldPolicy("discharge contact; site manager at night", timedelta(hours=4), "The person is recorded as dead."),
+    HoldKind.SEVERAL_STAYS: HoldPolicy("discharge contact", timedelta(hours=4), "The letter fits several stays."),
+    HoldKind.FAILED_CHECK: HoldPolicy(
+        "integration team; site manager at night", timedelta(hours=4), "The structured document is not right."
+    ),
+    HoldKind.REUSED_ID: HoldPolicy("integration team", timedelta(days=1), "A message number came twice with different content."),
+}
+
+
+def raise_hold(
+    uow: UnitOfWork,
+    kind: HoldKind,
+    *,
+    org: str,
+    code: str,
+    submission: str | None = None,
+    stay: str | None = None,
+    transfer: str | None = None,
+) -> Hold:
+    """Raise a hold once per kind and subject; a resolved one of the same subject opens again with a new deadline."""
+    subject = submission or transfer or stay or ""
+    hold_id = f"{kind}:{subject}"
+    known = uow.lock(Hold, hold_id)
+    if known is not None and known.resolved_at is None:
+        return known
+    policy = POLICY[kind]
+    hold = Hold(hold_id, kind, org, policy.owner, code, uow.now, uow.now + policy.within, submission, stay, transfer)
+    if known is None:
+        uow.insert(hold)
+    else:
+        changes: dict[str, object] = {"raised_at": uow.now, "deadline_at": hold.deadline_at, "resolved_at": None, "resolution": ""}
+        uow.update(Hold, changes, id=hold_id)
+    record(uow, "hold.raised", org=org, entity=transfer or stay or submission, transfer=transfer, code=f"{kind}: {code}")
+    return hold
+
+
+def resolve_hold(uow: UnitOfWork, hold: Hold, resolution: str, person: str | None) -> None:
+    """Close a hold; `resolution` is one of our words (replayed, discarded, addressed, released). Raises Conflict when closed."""
+    changes: dict[str, object] = {"resolved_at": uow.now, "resolution": resolution, "resolved_by": person}
+    if not uow.update(Hold, changes, id=hold.id, resolved_at=None):
+        raise Conflict("hold_closed", "This hold is closed already.", next_step="Look at the list again.")
+    about = hold.transfer_id or hold.stay_id or hold.submission_id
+    record(uow, "hold.resolved", org=hold.sender_org, entity=about, person=person, code=f"{hold.kind}: {resolution}")
+
+
+def resolve_if_open(uow: UnitOfWork, kind: HoldKind, subject: str, resolution: str, person: str | None = None) -> None:
+    hold = uow.get(Hold, f"{kind}:{subject}")
+    if hold is not None and hold.resolved_at is None:
+        resolve_hold(uow, hold, resolution, person)
+
+
+def get_hold(uow: UnitOfWork, hold_id: str) -> Hold:
+    """Raises NotFound `hold`."""
+    hold = uow.get(Hold, hold_id)
+    if hold is None:
+        raise NotFound("hold", "No hold has this id.", next_step="List them: wardpost holds list")
+    return hold
+
+
+def blocks_publishing(uow: UnitOfWork, stay_id: str) -> bool:
+    """Whether identity, death or a test flag keeps everything of this stay here."""
+    kinds = [HoldKind.IDENTITY, HoldKind.DEAD, HoldKind.TEST]
+    return bool(uow.count(Hold, stay_id=stay_id, resolved_at=None, kind__in=kinds))

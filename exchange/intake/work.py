@@ -1,0 +1,65 @@
+"""The work queue: leased rows with a fencing number, in the same database and the same transactions as everything else."""
+
+from datetime import datetime, timedelta
+
+from exchange.errors import Conflict
+from exchange.ports import UnitOfWork
+from exchange.records import Work
+
+LEASE = timedelta(seconds=60)
+_BACKOFF_LIMIT_SECONDS = 300
+GIVE_UP_AFTER = 10
+
+
+class StaleLease(Conflict):
+    """Another worker holds this work now: whatever was being written is rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__("stale_lease", "The lease on this work has passed to another worker.", next_step="Nothing: the other one does it.")
+
+
+def enqueue(uow: UnitOfWork, kind: str, subject: str, due_at: datetime | None = None) -> None:
+    """Ask for work. If it is asked for already, it is done once more after what is under way."""
+    work_id = f"{kind}:{subject}"
+    known = uow.lock(Work, work_id)
+    due = due_at or uow.now
+    if known is None:
+        uow.insert(Work(work_id, kind, subject, due))
+    else:
+        uow.update(Work, {"again": known.again + 1, "due_at": min(due, known.due_at), "attempts": 0}, id=work_id)
+
+
+def claim(uow: UnitOfWork, limit: int) -> list[Work]:
+    """Lease due work to the caller, oldest first."""
+    free = uow.find(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until=None)
+    if len(free) < limit:
+        free += uow.find(Work, order="due_at", limit=limit - len(free), due_at__le=uow.now, leased_until__lt=uow.now)
+    leased = []
+    for work in free:
+        changes: dict[str, object] = {"fence": work.fence + 1, "attempts": work.attempts + 1, "leased_until": uow.now + LEASE}
+        if uow.update(Work, changes, id=work.id, fence=work.fence):
+            leased.append(
+                Work(work.id, work.kind, work.subject_id, work.due_at, work.again, work.fence + 1, work.attempts + 1, uow.now + LEASE)
+            )
+    return leased
+
+
+def complete(uow: UnitOfWork, work: Work) -> None:
+    """Finish leased work in the transaction that holds its effect. Raises StaleLease, and the whole transaction goes."""
+    if uow.delete(Work, id=work.id, fence=work.fence, again=work.again):
+        return
+    # It was asked for again meanwhile: give the lease back, so that it runs once more on the newer facts.
+    if not uow.update(Work, {"leased_until": None, "due_at": uow.now, "attempts": 0}, id=work.id, fence=work.fence):
+        raise StaleLease
+
+
+def give_back(uow: UnitOfWork, work: Work, error_code: str) -> bool:
+    """Put failed work off with growing pauses; True when it has failed too often and a person must look."""
+    pause = min(_BACKOFF_LIMIT_SECONDS, 2**work.attempts)
+    uow.update(
+        Work,
+        {"leased_until": None, "due_at": uow.now + timedelta(seconds=pause), "error_code": error_code},
+        id=work.id,
+        fence=work.fence,
+    )
+    return work.attempts >= GIVE_UP_AFTER

@@ -1,0 +1,1 @@
+"""A site's mailbox: deliver, collect, open, answer."""

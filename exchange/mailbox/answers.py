@@ -1,0 +1,58 @@
+"""Answers: append-only, by a named person or a client for one, each to one version. The FHIR Task is a view of them."""
+
+from exchange.audit.events import record
+from exchange.errors import Conflict, Refused
+from exchange.fhir.json import dump
+from exchange.mailbox.collect import Caller
+from exchange.model import AnswerKind, DeliveryState, PersonRole
+from exchange.ports import UnitOfWork
+from exchange.records import Answer, Delivery, Person, Sealed, Version
+from exchange.transfer.transfers import emit
+
+
+def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, reason_code: str, content: dict[str, object]) -> Answer:
+    """Append an answer. Raises Conflict `withdrawn`, Refused `agreed_not_allowed`, `reason_missing`.
+
+    An answer to a version that was replaced is kept as what it is: an answer to that version.
+    """
+    if delivery.state is DeliveryState.WITHDRAWN:
+        raise Conflict(
+            "withdrawn", "The hospital took these papers back; there is nothing to answer.", next_step="Call the ward if you wonder why."
+        )
+    person = uow.get(Person, caller.person) if caller.person else None
+    if kind is AnswerKind.AGREED and (person is None or person.role is not PersonRole.HOME_MANAGER):
+        step = "Answer “can take”, or ask the manager to agree."
+        raise Refused("agreed_not_allowed", "Only the home's manager can agree to an admission.", next_step=step)
+    if kind in (AnswerKind.CANNOT, AnswerKind.ASK) and not reason_code:
+        raise Refused("reason_missing", "This answer needs a reason from the list.", next_step="Choose one and send again.")
+    answer = Answer(
+        id=uow.new_id(),
+        delivery_id=delivery.id,
+        transfer_id=delivery.transfer_id,
+        number=delivery.number,
+        sender_org=delivery.sender_org,
+        recipient_org=delivery.recipient_org,
+        kind=kind,
+        reason_code=reason_code,
+        person_id=caller.person,
+        client_id=caller.client,
+        answered_at=uow.now,
+        content=Sealed.of(dump(content)),
+    )
+    uow.insert(answer)
+    version = uow.get(Version, delivery.version_id)
+    record(
+        uow,
+        "answer.given",
+        org=caller.org,
+        other_org=delivery.sender_org,
+        entity=delivery.transfer_id,
+        detail=answer.id,
+        person=caller.person,
+        client=caller.client,
+        nhs_number=version.nhs_number if version else None,
+        transfer=delivery.transfer_id,
+        code=f"{kind} {reason_code}".strip(),
+    )
+    emit(uow, "delivery.answered", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id, "answer": answer.id})
+    return answer

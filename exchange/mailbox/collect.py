@@ -1,0 +1,177 @@
+"""Collect and open: what a home's software or a named person at the home gets to see, and the audit row before it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchange.audit.events import record
+from exchange.directory.keys import Directory, holder, private_key
+from exchange.errors import Gone, NotFound
+from exchange.model import DeliveryState, Environment
+from exchange.ports import UnitOfWork
+from exchange.records import Answer, Delivery, Mailbox, Part, Person, Transfer, Version
+from exchange.seal.envelope import open_manifest, open_part
+from exchange.transfer.match import Summary, read_summary
+from exchange.transfer.transfers import emit
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an organisation, and the client or the person that acts for it."""
+
+    org: str
+    client: str | None = None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """One delivery with what a list shows of it."""
+
+    delivery: Delivery
+    version: Version
+    transfer: Transfer
+    person: Summary
+    parts: tuple[Part, ...]
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A version with its contents: `contents` by part id, only what the page shows (document, text letters); `names` by person id."""
+
+    item: InboxItem
+    newest: int
+    contents: Mapping[str, bytes]
+    gate: bytes
+    names: Mapping[str, str]
+
+
+def item_of(uow: UnitOfWork, delivery: Delivery) -> InboxItem:
+    """Raises NotFound when the transfer was erased."""
+    version, transfer = uow.get(Version, delivery.version_id), uow.get(Transfer, delivery.transfer_id)
+    if version is None or transfer is None:
+        raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
+    parts = uow.find(Part, order="position", version_id=version.id)
+    answers = uow.find(Answer, order="answered_at", transfer_id=transfer.id)
+    return InboxItem(delivery, version, transfer, read_summary(version.person), tuple(parts), tuple(answers))
+
+
+def get_delivery(uow: UnitOfWork, delivery_id: str, org: str) -> Delivery:
+    """Raises NotFound `delivery`: the same answer for another home's."""
+    found = uow.get(Delivery, delivery_id)
+    if found is None or found.recipient_org != org:
+        raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
+    return found
+
+
+def page(
+    uow: UnitOfWork, org: str, *, after_change: int, since: datetime | None, before: datetime | None, count: int
+) -> tuple[list[InboxItem], bool]:
+    """The mailbox's deliveries in the order of their last change, after a change number and within times; is there more?
+
+    A change while somebody pages moves a delivery to the end: it may come twice, it is never skipped.
+    """
+    where: dict[str, object] = {"recipient_org": org, "change__gt": after_change}
+    if since is not None:
+        where["updated_at__ge"] = since
+    if before is not None:
+        where["updated_at__lt"] = before
+    rows = uow.find(Delivery, order="change", limit=count + 1, **where)
+    return [item_of(uow, row) for row in rows[:count]], len(rows) > count
+
+
+def note_listed(uow: UnitOfWork, caller: Caller, items: list[InboxItem]) -> None:
+    """Audit a list when it disclosed something new; otherwise only the mailbox's last-seen moves."""
+    mailbox = uow.lock(Mailbox, caller.org)
+    if mailbox is None:
+        return
+    newest = max((item.delivery.change for item in items), default=0)
+    if newest > mailbox.listed_change:
+        for item in items:
+            if item.delivery.change > mailbox.listed_change:
+                record(
+                    uow,
+                    "inbox.searched",
+                    org=caller.org,
+                    other_org=item.delivery.sender_org,
+                    entity=item.transfer.id,
+                    detail=item.delivery.id,
+                    client=caller.client,
+                    person=caller.person,
+                    transfer=item.transfer.id,
+                )
+    uow.update(Mailbox, {"polled_at": uow.now, "listed_change": max(newest, mailbox.listed_change)}, id=mailbox.id)
+
+
+def open_content(uow: UnitOfWork, environment: Environment, delivery: Delivery, part: Part) -> bytes:
+    """The plaintext of one part, after every check of the envelope. Raises Gone `withdrawn`, EnvelopeRefused."""
+    if delivery.state is DeliveryState.WITHDRAWN:
+        raise Gone(
+            "withdrawn", "The hospital took this document back.", next_step="Throw away any print; call the ward if you expect her or him."
+        )
+    version = uow.get(Version, delivery.version_id)
+    if version is None:
+        raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
+    me = holder(uow, delivery.recipient_org)
+    now = int(uow.now.timestamp())
+    verified = open_manifest(
+        version.jws,
+        directory=Directory(uow),
+        environment="live" if environment is Environment.LIVE else "trial",
+        now=now,
+        received_at=int(delivery.delivered_at.timestamp()),
+        me=me,
+        seen=None,
+    )
+    key = private_key(uow, verified.manifest.to_kid)
+    return open_part(verified, part.position, part.jwe.open(), key, "site")
+
+
+def open_version(uow: UnitOfWork, environment: Environment, caller: Caller, transfer_id: str, number: int | None) -> Opened:
+    """Decrypt what a page shows of a version. Raises NotFound `delivery`, EnvelopeRefused."""
+    rows = uow.find(Delivery, order="number", transfer_id=transfer_id, recipient_org=caller.org)
+    chosen = next((row for row in rows if row.number == number), None) if number is not None else (rows[-1] if rows else None)
+    if chosen is None:
+        raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
+    item = item_of(uow, chosen)
+    contents: dict[str, bytes] = {}
+    if chosen.state is not DeliveryState.WITHDRAWN:
+        shown = [part for part in item.parts if part.media_type in ("application/fhir+json", "text/plain")]
+        contents = {part.id: open_content(uow, environment, chosen, part) for part in shown}
+    people = {answer.person_id for answer in item.answers} | {row.opened_by for row in rows}
+    known = {person: uow.get(Person, person) for person in people if person}
+    names = {person: row.name.text() for person, row in known.items() if row is not None}
+    return Opened(item, rows[-1].number, contents, item.version.gate.open(), names)
+
+
+def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:
+    """One audit row for each part whose content is shown."""
+    for part in opened.item.parts:
+        if part.id in opened.contents:
+            is_letter = part.media_type != "application/fhir+json"
+            note_disclosed(uow, caller, opened.item.delivery, part, opened=True, is_letter=is_letter)
+
+
+def note_disclosed(uow: UnitOfWork, caller: Caller, delivery: Delivery, part: Part | None, *, opened: bool, is_letter: bool) -> None:
+    """The audit row of a disclosure; committed before the first byte leaves. The first one moves the delivery on."""
+    version = uow.get(Version, delivery.version_id)
+    noun = "letter" if is_letter else "document"
+    record(
+        uow,
+        f"{noun}.{'opened' if opened else 'collected'}",
+        org=caller.org,
+        other_org=delivery.sender_org,
+        entity=delivery.transfer_id,
+        detail=part.id if part else delivery.id,
+        client=caller.client,
+        person=caller.person,
+        nhs_number=version.nhs_number if version else None,
+        transfer=delivery.transfer_id,
+    )
+    if opened and delivery.opened_at is None and caller.person is not None:
+        uow.update(Delivery, {"opened_at": uow.now, "opened_by": caller.person}, id=delivery.id, opened_at=None)
+        emit(uow, "delivery.opened", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id})
+    elif not opened and delivery.collected_at is None:
+        uow.update(Delivery, {"collected_at": uow.now}, id=delivery.id, collected_at=None)
+        emit(uow, "delivery.collected", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id})

@@ -1,0 +1,100 @@
+"""Deliver: a consumer of the bus that puts published versions into mailboxes, once each, however often an event comes."""
+
+import json
+from datetime import timedelta
+
+from exchange.audit.events import record
+from exchange.errors import WardpostError
+from exchange.model import DeliveryState
+from exchange.ports import BusMessage, UnitOfWork
+from exchange.records import Delivery, Mailbox, Version
+
+GROUP = "deliver"
+
+
+def deliver(uow: UnitOfWork, message: BusMessage) -> None:
+    """The effect of one event; doing it again changes nothing. Types that are not for mailboxes are passed over."""
+    body = json.loads(message.body)
+    match message.type:
+        case "version.published":
+            _put(uow, message, body["version"])
+        case "transfer.withdrawn":
+            _take_back(uow, message.key, body["transfer"], int(body["up_to"]), body["reason"])
+        case _:
+            pass
+
+
+def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
+    mailbox = _locked(uow, message.key)
+    if uow.count(Delivery, event_id=message.event_id):
+        return
+    version = uow.get(Version, version_id)
+    if version is None:
+        raise WardpostError("event_without_version", "An event names a version that is not here.", next_step="Run: wardpost fsck")
+    for older in uow.find(Delivery, transfer_id=version.transfer_id, state=DeliveryState.CURRENT, order="number"):
+        mailbox = _change(uow, mailbox, older, {"state": DeliveryState.REPLACED})
+    mailbox = _next_change(uow, mailbox, {"last_sequence": mailbox.last_sequence + 1})
+    delivery = Delivery(
+        id=uow.new_id(),
+        transfer_id=version.transfer_id,
+        version_id=version.id,
+        number=version.number,
+        sender_org=version.sender_org,
+        recipient_org=version.recipient_org,
+        event_id=message.event_id,
+        sequence=mailbox.last_sequence,
+        change=mailbox.last_change,
+        updated_at=mailbox.last_updated_at or uow.now,
+        delivered_at=uow.now,
+    )
+    uow.insert(delivery)
+    record(
+        uow,
+        "delivery.made",
+        org=version.sender_org,
+        other_org=version.recipient_org,
+        entity=version.transfer_id,
+        detail=delivery.id,
+        nhs_number=version.nhs_number,
+        transfer=version.transfer_id,
+    )
+
+
+def _take_back(uow: UnitOfWork, mailbox_id: str, transfer_id: str, up_to: int, reason: str) -> None:
+    """Withdraw the versions up to a number; a later one, published after the transfer was opened again, stays."""
+    mailbox = _locked(uow, mailbox_id)
+    rows = uow.find(Delivery, transfer_id=transfer_id, number__le=up_to, state__ne=DeliveryState.WITHDRAWN, order="number")
+    for delivery in rows:
+        mailbox = _change(uow, mailbox, delivery, {"state": DeliveryState.WITHDRAWN})
+        record(
+            uow,
+            "delivery.changed",
+            org=delivery.sender_org,
+            other_org=delivery.recipient_org,
+            entity=transfer_id,
+            detail=delivery.id,
+            transfer=transfer_id,
+            code=f"withdrawn: {reason}",
+        )
+
+
+def _locked(uow: UnitOfWork, mailbox_id: str) -> Mailbox:
+    mailbox = uow.lock(Mailbox, mailbox_id)
+    if mailbox is None:
+        raise WardpostError("event_without_mailbox", "An event names a mailbox that is not here.", next_step="Run: wardpost fsck")
+    return mailbox
+
+
+def _next_change(uow: UnitOfWork, mailbox: Mailbox, more: dict[str, object]) -> Mailbox:
+    """The mailbox with its next change number; the time rises strictly, so that a poller's `gt` never skips."""
+    last = mailbox.last_updated_at
+    moment = uow.now.replace(microsecond=uow.now.microsecond // 1000 * 1000)
+    if last is not None and moment <= last:
+        moment = last + timedelta(milliseconds=1)
+    return uow.replace(mailbox, last_change=mailbox.last_change + 1, last_updated_at=moment, **more)
+
+
+def _change(uow: UnitOfWork, mailbox: Mailbox, delivery: Delivery, changes: dict[str, object]) -> Mailbox:
+    mailbox = _next_change(uow, mailbox, {})
+    uow.update(Delivery, {**changes, "change": mailbox.last_change, "updated_at": mailbox.last_updated_at}, id=delivery.id)
+    return mailbox

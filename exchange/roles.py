@@ -1,0 +1,132 @@
+"""The loops of a running service: listeners, worker, relay, deliver, clock. `wardpost run` starts them all in one process."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from exchange.app import Exchange
+from exchange.bus.relay import relay_once
+from exchange.errors import Unavailable
+from exchange.intake.mllp import MllpListener, Reply
+from exchange.records import Sender
+
+log = structlog.get_logger("wardpost.roles")
+_POLL_SECONDS = 0.25
+_CLOCK_SECONDS = 60.0
+_LISTENERS_SECONDS = 1.0
+HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
+
+
+class Loop:
+    """One thread that calls `step` until there is nothing left, then sleeps until woken or `pause` has passed."""
+
+    def __init__(self, name: str, step: Callable[[], int], pause: float = _POLL_SECONDS) -> None:
+        self._name, self._step, self._pause = name, step, pause
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"wardpost-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                done = self._step()
+            except Exception as problem:  # noqa: BLE001  # the loop: it says what happened and goes on
+                log.error("loop_failed", loop=self._name, error=type(problem).__name__, code=getattr(problem, "code", ""))
+                done = 0
+            if not done:
+                self._wake.wait(self._pause)
+
+
+class Loops:
+    """Worker, relay, deliver and clock over one Exchange; each wakes the next."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        deliver = Loop("deliver", exchange.deliver_once)
+        relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail), deliver.wake))
+        worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
+        clock = Loop("clock", lambda: exchange.erase_due() and 0, _CLOCK_SECONDS)
+        self._loops = [worker, relay, deliver, clock]
+        exchange.woken = worker.wake
+
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        for loop in self._loops:
+            loop.stop()
+
+
+def _then(done: int, wake: Callable[[], None]) -> int:
+    if done:
+        wake()
+    return done
+
+
+class Listeners:
+    """One MLLP listener per configured sender; senders added while we run are taken up within a second."""
+
+    def __init__(self, exchange: Exchange, host: str, default_port: int) -> None:
+        self._exchange, self._host, self._default_port = exchange, host, default_port
+        self._running: dict[str, tuple[Sender | None, MllpListener]] = {}
+        self.ports: dict[str, int] = {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            await self.refresh()
+            try:
+                await asyncio.wait_for(stopping.wait(), _LISTENERS_SECONDS)
+            except TimeoutError:
+                continue
+        for _, listener in self._running.values():
+            await listener.stop()
+
+    async def refresh(self) -> None:
+        """Start listeners of new senders, restart changed ones. Without any sender, one port refuses everybody and says why."""
+        senders = await asyncio.to_thread(self._exchange.store.read, lambda uow: uow.find(Sender, channel="mllp"))
+        wanted: dict[str, Sender | None] = {sender.id: sender for sender in senders} or {"": None}
+        for name in [name for name, (sender, _) in self._running.items() if wanted.get(name, ...) != sender]:
+            _, listener = self._running.pop(name)
+            self.ports.pop(name, None)
+            await listener.stop()
+        for name, sender in wanted.items():
+            if name in self._running:
+                continue
+            listener = MllpListener(
+                lambda raw, sender=sender: self._take(sender, raw),  # type: ignore[misc]  # the default binds the loop's value
+                host=self._host,
+                port=(sender.port if sender else 0) or self._default_port,
+            )
+            try:
+                await listener.start()
+            except OSError as problem:
+                log.error("mllp_port_taken", sender=name, port=sender.port if sender else self._default_port, error=problem.errno)
+                continue
+            self._running[name] = (sender, listener)
+            self.ports[name] = listener.port
+
+    async def _take(self, sender: Sender | None, raw: bytes) -> Reply:
+        """Custody first, understanding later (architecture decision 2)."""
+        if sender is None:
+            return Reply("AR", "unknown_sender: no sender is set up here; run: wardpost senders add")
+        try:
+            await asyncio.wrap_future(self._exchange.accept(sender, raw, "mllp", HL7_MEDIA_TYPE))
+        except Unavailable:
+            return Reply(close=True)
+        if not self._exchange.readers.source_id(raw):
+            return Reply("AE", "no_header: kept for a person to look at, but no MSH-10 can be read")
+        return Reply("AA")

@@ -1,0 +1,169 @@
+"""Match: which Stay a Draft belongs to. NHS number and date of birth must agree; they never choose between two."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+
+from exchange.fhir.draft import Draft, SourceKind
+from exchange.fhir.json import dump
+from exchange.model import HoldKind
+from exchange.ports import UnitOfWork
+from exchange.records import Sealed, Stay
+
+NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+
+
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who and when, as texts from the source; the sealed `stay.identity`."""
+
+    nhs_number: str = ""
+    birth_date: str = ""
+    family: str = ""
+    given: str = ""
+    visit_id: str = ""
+    start: str = ""
+    end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why a Draft could not be put to a stay; `stay` when one is in doubt."""
+
+    kind: HoldKind
+    code: str
+    stay: Stay | None = None
+
+
+def identity_of(draft: Draft) -> Identity:
+    """What a Draft says of identity and period."""
+    names = [n for n in _dicts(draft.patient.get("name")) if n.get("use") in (None, "official", "usual")] or _dicts(
+        draft.patient.get("name")
+    )
+    name = names[0] if names else {}
+    given = name.get("given")
+    period = draft.encounter.get("period")
+    period = period if isinstance(period, dict) else {}
+    return Identity(
+        nhs_number=next((str(i["value"]) for i in _dicts(draft.patient.get("identifier")) if i.get("system") == NHS_NUMBER), ""),
+        birth_date=str(draft.patient.get("birthDate", "")),
+        family=str(name.get("family", "")),
+        given=" ".join(map(str, given)) if isinstance(given, list) else "",
+        visit_id=draft.visit_id,
+        start=str(period.get("start", "")),
+        end=str(period.get("end", "")),
+    )
+
+
+def _dicts(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+class Summary(Identity, frozen=True, omit_defaults=True):
+    """What a list shows of a version without opening its document; the sealed `version.person`. Texts as the document has them."""
+
+    ward: str = ""
+    ward_phone: str = ""
+    hospital: str = ""
+    expected_leaving: str = ""
+    left_at: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def read_identity(sealed: Sealed) -> Identity:
+    """From `stay.identity`."""
+    return msgspec.json.decode(sealed.open(), type=Identity)
+
+
+def read_summary(sealed: Sealed) -> Summary:
+    """From `version.person`."""
+    return msgspec.json.decode(sealed.open(), type=Summary)
+
+
+def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
+    """The Stay of a Draft, found or made, with what the Draft adds to its identity; or why a person must look.
+
+    A Stay is (sender, visit id). Without a visit id: the one Stay of the sender that agrees in NHS number and birth date and
+    whose period covers the Draft's day; none: a Stay of its own; several: a person links it.
+    """
+    said = identity_of(draft)
+    if said.visit_id:
+        found = uow.find(Stay, sender_org=sender_org, visit_id=uow.indexes("visit_id", sender_org, said.visit_id))
+        if not found:
+            return _new_stay(uow, sender_org, said)
+        known = read_identity(found[0].identity)
+        if _conflict(known, said):
+            return Mismatch(HoldKind.IDENTITY, _conflict(known, said), found[0])
+        return _learn(uow, found[0], known, said, draft.kind is SourceKind.CANCEL_DISCHARGE)
+    candidates = []
+    if said.nhs_number and said.birth_date:
+        for stay in uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number)):
+            known = read_identity(stay.identity)
+            if known.birth_date == said.birth_date and _covers(known, draft.occurred_at or draft.sent_at):
+                candidates.append((stay, known))
+    if len(candidates) > 1:
+        return Mismatch(HoldKind.SEVERAL_STAYS, "several_stays")
+    if candidates:
+        return _learn(uow, candidates[0][0], candidates[0][1], said)
+    return _new_stay(uow, sender_org, said)
+
+
+def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | None:
+    """The newest Stay of the sender for a message about a person (A28, A31): NHS number and birth date agree; None without one."""
+    said = identity_of(draft)
+    if not said.nhs_number:
+        return None
+    stays = uow.find(Stay, order="-created_at", sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
+    return next((stay for stay in stays if not _conflict(read_identity(stay.identity), said)), None)
+
+
+def _conflict(known: Identity, said: Identity) -> str:
+    """The code of a contradiction; "" when there is none. A blank contradicts nothing."""
+    if known.nhs_number and said.nhs_number and known.nhs_number != said.nhs_number:
+        return "nhs_number_differs"
+    if known.birth_date and said.birth_date and not _same_date(known.birth_date, said.birth_date):
+        return "birth_date_differs"
+    return ""
+
+
+def _same_date(one: str, other: str) -> bool:
+    """A year or month alone agrees with a day inside it."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer.startswith(shorter)
+
+
+def _covers(known: Identity, moment: str) -> bool:
+    """Whether the stay was under way that day, with a day's grace after it (letters are typed late)."""
+    day = moment[:10]
+    if not day:
+        return True
+    if known.start and day < known.start[:10]:
+        return False
+    return not known.end or date.fromisoformat(day).toordinal() <= date.fromisoformat(known.end[:10]).toordinal() + 1
+
+
+def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:
+    stay = Stay(
+        id=uow.new_id(),
+        sender_org=sender_org,
+        created_at=uow.now,
+        visit_id=uow.index("visit_id", sender_org, said.visit_id) if said.visit_id else None,
+        nhs_number=uow.index("nhs_number", "", said.nhs_number) if said.nhs_number else None,
+        identity=Sealed.of(dump(msgspec.to_builtins(said))),
+    )
+    uow.insert(stay)
+    return stay
+
+
+def _learn(uow: UnitOfWork, stay: Stay, known: Identity, said: Identity, stays_on: bool = False) -> Stay:
+    """A later value replaces an earlier one where they may differ (name, period); a blank replaces nothing.
+
+    `stays_on`: the discharge was cancelled, so the stay has no end.
+    """
+    if stays_on:
+        known = msgspec.structs.replace(known, end="")
+    merged = Identity(**{name: getattr(said, name) or getattr(known, name) for name in Identity.__struct_fields__})
+    if merged == known and not stays_on:
+        return stay
+    index = stay.nhs_number or (uow.index("nhs_number", "", merged.nhs_number) if merged.nhs_number else None)
+    return uow.replace(stay, identity=Sealed.of(dump(msgspec.to_builtins(merged))), nhs_number=index)

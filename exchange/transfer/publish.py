@@ -1,0 +1,324 @@
+"""Publish: from the bytes of a Stay to a sealed, frozen Version. Computed outside the write, written in one transaction.
+
+1. gather   rows of the transfer, its stay, its submissions and supplements (one snapshot)
+2. draft    each submission through its adapter again: the bytes are the truth
+3. judge    assemble one Content, build the document, check it, evaluate the gate
+4. compare  with what the last version showed: unchanged means nothing to do
+5. seal     manifest and parts under the organisations' keys
+6. write    version, parts, event and audit row in the transaction that ends the lease
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+import msgspec
+
+from exchange.audit.events import record
+from exchange.check.document_rules import check_document
+from exchange.directory.keys import current_key, private_key, public_jwk
+from exchange.directory.profiles import SenderProfile, parse_profile
+from exchange.errors import Gone
+from exchange.fhir.content import Content, OrganisationFacts
+from exchange.fhir.document import build_document
+from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
+from exchange.fhir.json import dump, load_strict
+from exchange.fhir.stated import Contact
+from exchange.gate.evaluate import GateResult, evaluate, gate_input
+from exchange.gate.rules import Profile
+from exchange.intake.accept import digest_of, instant, raw_bytes
+from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open
+from exchange.intake.work import complete
+from exchange.model import Environment, HoldKind, SubmissionState, TransferState
+from exchange.ports import UnitOfWork
+from exchange.records import Organisation, Part, Person, Sealed, Sender, Stay, Submission, Supplement, Transfer, Version, Work
+from exchange.seal.envelope import SealedVersion, seal
+from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_order
+from exchange.transfer.match import Identity, Summary, read_identity
+from exchange.transfer.states import check_transition
+from exchange.transfer.transfers import emit, newest_version, reopen
+
+Read = Callable[[bytes, ReadingProfile], Draft]
+FHIR_JSON = "application/fhir+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Everything that one version is made of."""
+
+    transfer: Transfer
+    stay: Stay
+    identity: Identity
+    sender: OrganisationFacts
+    site: OrganisationFacts | None
+    profile: SenderProfile
+    sources: tuple[Source, ...]
+    supplements: tuple[StatedSupplement, ...]
+    last: Version | None
+    is_blocked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version ready to be sealed. `document` is None when the structured version is held and the letters go alone."""
+
+    number: int
+    content: Content
+    document: bytes | None
+    letters: tuple[Letter, ...]
+    gate: GateResult
+    shown: str
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The newest word of the feed is that nobody leaves."""
+
+    reason: str
+
+
+def gather(uow: UnitOfWork, transfer_id: str, read: Read) -> Gathered | None:
+    """Steps 1 and 2. None when the transfer is gone (erased)."""
+    transfer = uow.get(Transfer, transfer_id)
+    stay = uow.get(Stay, transfer.stay_id) if transfer else None
+    if transfer is None or stay is None:
+        return None
+    profiles = {sender.id: parse_profile(sender.profile) for sender in uow.find(Sender, org=transfer.sender_org)}
+    sources: list[Source] = []
+    letter_profile: SenderProfile | None = None
+    for submission in uow.find(Submission, stay_id=stay.id, state=SubmissionState.READ):
+        try:
+            raw = raw_bytes(submission)
+        except Gone:
+            continue
+        draft = read(raw, profiles[submission.sender_id].reading)
+        sources.append(Source(draft, instant(submission.accepted_at), digest_of(raw)))
+        if draft.letters:
+            letter_profile = profiles[submission.sender_id]
+    site = uow.get(Organisation, transfer.recipient_org) if transfer.recipient_org else None
+    sender = uow.get(Organisation, transfer.sender_org)
+    return Gathered(
+        transfer,
+        stay,
+        read_identity(stay.identity),
+        facts_of(sender) if sender else OrganisationFacts(transfer.sender_org, transfer.sender_org),
+        facts_of(site) if site else None,
+        letter_profile or next(iter(profiles.values()), SenderProfile()),
+        tuple(in_order(sources)),
+        tuple(_stated(uow, row) for row in uow.find(Supplement, order="received_at", transfer_id=transfer.id)),
+        newest_version(uow, transfer),
+        blocks_publishing(uow, stay.id),
+    )
+
+
+def facts_of(organisation: Organisation) -> OrganisationFacts:
+    """What the document says of an organisation, from the directory alone."""
+    address = {
+        "line": [organisation.street] if organisation.street else [],
+        "city": organisation.town,
+        "postalCode": organisation.postcode,
+    }
+    return OrganisationFacts(
+        organisation.id,
+        organisation.name,
+        is_site=organisation.kind == "home",
+        cqc_location=organisation.cqc,
+        phone=organisation.phone,
+        address={name: value for name, value in address.items() if value},
+    )
+
+
+def _stated(uow: UnitOfWork, row: Supplement) -> StatedSupplement:
+    person = uow.get(Person, row.person_id)
+    content = load_strict(row.content.open())
+    assert isinstance(content, dict)
+    said_at = str(content.get("said_at") or instant(row.received_at))
+    name, role = (person.name.text(), str(person.role)) if person else ("", "")
+    return StatedSupplement(name, role, said_at, content, row.id)
+
+
+def cancelled_by(sources: Sequence[Source]) -> str:
+    """Why nobody leaves: the newest of cancellation (A13, A11), leaving (A03) and letter decides, by source time, not arrival."""
+    reason = ""
+    for source in in_order(sources):
+        match source.draft.kind:
+            case SourceKind.CANCEL_DISCHARGE:
+                reason = "discharge_cancelled"
+            case SourceKind.CANCEL_ADMISSION:
+                reason = "admission_cancelled"
+            case SourceKind.LETTER:
+                reason = ""
+            case SourceKind.FACTS:
+                reason = "" if source.draft.left_at else reason
+            case SourceKind.NOT_USED:
+                pass
+            case _ as never:
+                assert_never(never)
+    return reason
+
+
+def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | None:
+    """Steps 3 and 4. None when nothing is to be done: no letter travels, no site, a hold, or nothing new to show."""
+    state, reason = gathered.transfer.state, cancelled_by(gathered.sources)
+    if reason:
+        return Withdrawal(reason) if state in (TransferState.CONFIRMED, TransferState.PUBLISHED) else None
+    if state is TransferState.WITHDRAWN and gathered.transfer.withdrawn_reason not in ("discharge_cancelled", "admission_cancelled"):
+        return None
+    if gathered.site is None or gathered.is_blocked or not gathered.sources:
+        return None
+    number = gathered.transfer.versions + 1
+    content = assemble(
+        transfer_id=gathered.transfer.id,
+        version=number,
+        sender=gathered.sender,
+        site=gathered.site,
+        sources=gathered.sources,
+        supplements=gathered.supplements,
+        ward_contacts=ward_contacts(gathered.profile),
+    )
+    if not content.letters:
+        return None
+    document = build_document(content)
+    failed = tuple(sorted({issue.rule for issue in check_document(document) if issue.severity == "error"}))
+    gate = evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
+    shown = shown_digest(document, content.letters, gate, bool(failed))
+    if gathered.last is not None and gathered.last.shown.text() == shown and gathered.transfer.state is TransferState.PUBLISHED:
+        return None
+    return Prepared(number, content, None if failed else dump(document), content.letters, gate, shown, failed)
+
+
+def ward_contacts(profile: SenderProfile) -> dict[str, Contact]:
+    """Each ward's line with the medicines line and the one who is next, from the sender's profile."""
+    next_one, pharmacy = profile.discharge_contact, profile.pharmacy
+    return {
+        code: Contact(
+            who=ward.name,
+            phone=ward.phone,
+            hours=ward.hours,
+            medicines_phone=pharmacy.phone if pharmacy else "",
+            medicines_hours=pharmacy.hours if pharmacy else "",
+            next_phone=next_one.phone if next_one else "",
+            next_who=next_one.name if next_one else "",
+        )
+        for code, ward in profile.wards.items()
+    }
+
+
+def shown_digest(document: dict[str, object], letters: tuple[Letter, ...], gate: GateResult, is_letter_only: bool) -> str:
+    """A digest of what a reader sees: without the version's own numbers and times, so that a repeat makes no version."""
+    entries = document["entry"]
+    assert isinstance(entries, list)
+    shown = []
+    for entry in entries:
+        resource = entry["resource"]
+        if resource["resourceType"] == "Composition":
+            resource = {k: v for k, v in resource.items() if k not in ("identifier", "relatesTo", "extension", "date", "meta")}
+        shown.append(resource)
+    gaps = [[gap.rule, gap.state, gap.detail] for gap in (*gate.gaps, *gate.warnings)]
+    seen = [[] if is_letter_only else shown, [hashlib.sha256(letter.content).hexdigest() for letter in letters], gate.badge, gaps]
+    return hashlib.sha256(dump(seen)).hexdigest()
+
+
+def _summary(gathered: Gathered, prepared: Prepared) -> Summary:
+    content = prepared.content
+    ward = next((str(entry.resource.get("name", "")) for entry in content.people if entry.role == "ward"), "")
+    return Summary(
+        **msgspec.structs.asdict(gathered.identity),
+        ward=ward,
+        ward_phone=content.contact.phone if content.contact else "",
+        hospital=gathered.sender.name,
+        expected_leaving=content.expected_leaving,
+        left_at=content.left_at,
+        missing=tuple(gap.title for gap in prepared.gate.gaps),
+    )
+
+
+def seal_version(uow: UnitOfWork, environment: Environment, gathered: Gathered, prepared: Prepared) -> SealedVersion:
+    """Step 5. Raises NotFound `org_key` when an organisation has no valid key."""
+    sender, site = gathered.transfer.sender_org, gathered.transfer.recipient_org or ""
+    parts = [(FHIR_JSON, prepared.document)] if prepared.document is not None else []
+    parts += [(letter.media_type, letter.content) for letter in prepared.letters]
+    return seal(
+        env="live" if environment is Environment.LIVE else "trial",
+        transfer=gathered.transfer.id,
+        version=prepared.number,
+        prev=gathered.last.manifest_digest if gathered.last else None,
+        at=int(uow.now.timestamp()),
+        from_ods=sender,
+        to_ods=site,
+        sender_opening=public_jwk(current_key(uow, sender, "enc")),
+        site_opening=public_jwk(current_key(uow, site, "enc")),
+        sender_signing=private_key(uow, current_key(uow, sender, "sig").id),
+        parts=parts,
+        random_bytes=uow.random_bytes,
+    )
+
+
+def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Prepared, sealed: SealedVersion) -> Version:
+    """Step 6. Raises StaleLease when another worker holds the work, Conflict when the transfer moved on."""
+    transfer, site = gathered.transfer, gathered.transfer.recipient_org or ""
+    if transfer.state is TransferState.WITHDRAWN:  # cancelled, and now the feed says that the person leaves after all
+        reopen(uow, transfer)
+    check_transition(TransferState.CONFIRMED if transfer.state is TransferState.WITHDRAWN else transfer.state, TransferState.PUBLISHED)
+    version = Version(
+        id=uow.new_id(),
+        transfer_id=transfer.id,
+        sender_org=transfer.sender_org,
+        recipient_org=site,
+        number=prepared.number,
+        published_at=uow.now,
+        jws=sealed.jws,
+        manifest_digest=sealed.manifest_digest,
+        badge=prepared.gate.badge,
+        missing=",".join(gap.rule for gap in prepared.gate.gaps),
+        rule_set=f"{prepared.gate.rule_set} {prepared.gate.rule_set_version}",
+        gate=Sealed.of(dump(prepared.gate.to_dict())),
+        shown=Sealed.of(prepared.shown),
+        person=Sealed.of(dump(msgspec.to_builtins(_summary(gathered, prepared)))),
+        nhs_number=gathered.stay.nhs_number,
+        has_document=prepared.document is not None,
+    )
+    uow.insert(version)
+    titles = (["Discharge document"] if prepared.document is not None else []) + [letter.title for letter in prepared.letters]
+    for position, (meta, title, jwe) in enumerate(zip(sealed.manifest.parts, titles, sealed.jwes, strict=True)):
+        uow.insert(
+            Part(
+                uow.new_id(),
+                version.id,
+                transfer.id,
+                transfer.sender_org,
+                site,
+                position,
+                meta.type,
+                meta.bytes,
+                Sealed.of(title),
+                Sealed.of(jwe),
+            )
+        )
+    changes: dict[str, object] = {
+        "state": TransferState.PUBLISHED,
+        "versions": prepared.number,
+        "leaving_on": prepared.content.expected_leaving,
+    }
+    uow.update(Transfer, changes, id=transfer.id, versions=prepared.number - 1)
+    emit(uow, "version.published", site, {"version": version.id, "transfer": transfer.id, "number": prepared.number})
+    record(
+        uow,
+        "version.published",
+        org=transfer.sender_org,
+        other_org=site,
+        entity=transfer.id,
+        detail=version.id,
+        nhs_number=gathered.stay.nhs_number,
+        transfer=transfer.id,
+        code=prepared.gate.badge,
+    )
+    if prepared.failed:
+        raise_hold(uow, HoldKind.FAILED_CHECK, org=transfer.sender_org, code=",".join(prepared.failed), transfer=transfer.id)
+    else:
+        resolve_if_open(uow, HoldKind.FAILED_CHECK, transfer.id, "a later version passed")
+    complete(uow, work)
+    return version

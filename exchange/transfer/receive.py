@@ -1,0 +1,126 @@
+"""Receive: put a Draft where it belongs. One transaction from "accepted" to "read", "not used" or "held"."""
+
+from exchange.audit.events import record
+from exchange.directory.profiles import SenderProfile
+from exchange.fhir.draft import Draft, SourceKind
+from exchange.intake.holds import raise_hold, resolve_if_open
+from exchange.intake.work import complete, enqueue
+from exchange.model import Environment, HoldKind, SubmissionState
+from exchange.ports import UnitOfWork
+from exchange.records import Organisation, Stay, Submission, Transfer, Work
+from exchange.transfer.match import Identity, Mismatch, identity_of, match, match_person
+from exchange.transfer.transfers import open_possible
+
+PERSON_EVENTS = ("ADT^A28", "ADT^A31")
+
+
+def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, profile: SenderProfile, environment: Environment) -> None:
+    """Match the Draft and note what follows from it. Raises StaleLease."""
+    complete(uow, work)
+    if draft.kind is SourceKind.NOT_USED:
+        _not_used(uow, submission, draft, draft.reason, profile)
+        return
+    said = identity_of(draft)
+    refusal = _not_for(environment, draft, said)
+    is_about_person = draft.event in PERSON_EVENTS
+    found = match_person(uow, submission.sender_org, draft) if is_about_person else match(uow, submission.sender_org, draft)
+    if found is None:
+        _not_used(uow, submission, draft, "no stay of this person here", profile)
+        return
+    if isinstance(found, Mismatch):
+        _hold(uow, submission, draft, found.kind, found.code, found.stay)
+        return
+    if refusal:
+        _hold(uow, submission, draft, HoldKind.TEST, refusal, found)
+        return
+    changes: dict[str, object] = {
+        "state": SubmissionState.READ,
+        "event": draft.event,
+        "kind": str(draft.kind),
+        "stay_id": found.id,
+        "erase_after": uow.now + profile.keeps_raw_for,
+    }
+    uow.update(Submission, changes, id=submission.id)
+    record(
+        uow,
+        "submission.read",
+        org=submission.sender_org,
+        entity=submission.id,
+        detail=found.id,
+        nhs_number=found.nhs_number,
+        code=draft.event,
+    )
+    if submission.reuses_id_of is not None:
+        raise_hold(uow, HoldKind.REUSED_ID, org=submission.sender_org, code="same_id_other_bytes", submission=submission.id, stay=found.id)
+    if draft.is_dead:
+        raise_hold(uow, HoldKind.DEAD, org=submission.sender_org, code="recorded_dead", stay=found.id)
+    _route(uow, found, draft)
+
+
+def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
+    """A sign opens a possible transfer; a letter without a confirmed home waits with an owner; the rest goes to publish."""
+    transfers = uow.find(Transfer, stay_id=stay.id)
+    if not transfers and _points_to_a_home(uow, draft):
+        transfers = [open_possible(uow, stay, draft.expected_leaving)]
+    for transfer in transfers:
+        if transfer.recipient_org is None and draft.kind is SourceKind.LETTER:
+            raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
+        elif transfer.recipient_org is not None:
+            enqueue(uow, "publish", transfer.id)
+
+
+def _points_to_a_home(uow: UnitOfWork, draft: Draft) -> bool:
+    """A code that hints at a care home, or an address that is one of the directory's (street and postcode). Opens, never routes."""
+    for sign in draft.signs:
+        if sign.kind != "address":
+            return True
+        said = _plain(sign.value)
+        homes = uow.find(Organisation, kind="home", postcode__ne="")
+        if any(_plain(home.postcode) in said and home.street and _plain(home.street) in said for home in homes):
+            return True
+    return False
+
+
+def _plain(text: str) -> str:
+    return "".join(text.upper().split())
+
+
+def _not_for(environment: Environment, draft: Draft, said: Identity) -> str:
+    """Why a person does not belong on this system: test people on a live one, real numbers on a trial one."""
+    is_test_number = said.nhs_number.startswith("999")
+    if environment is Environment.LIVE:
+        return "test_message" if draft.is_test else "test_number" if is_test_number else ""
+    return "real_number_on_trial" if said.nhs_number and not is_test_number else ""
+
+
+def _not_used(uow: UnitOfWork, submission: Submission, draft: Draft, reason: str, profile: SenderProfile) -> None:
+    changes: dict[str, object] = {
+        "state": SubmissionState.NOT_USED,
+        "event": draft.event,
+        "kind": str(SourceKind.NOT_USED),
+        "reason": reason,
+        "erase_after": uow.now + profile.keeps_raw_for,
+    }
+    uow.update(Submission, changes, id=submission.id)
+    record(uow, "submission.unused", org=submission.sender_org, entity=submission.id, code=reason)
+
+
+def _hold(uow: UnitOfWork, submission: Submission, draft: Draft, kind: HoldKind, code: str, stay: Stay | None) -> None:
+    changes: dict[str, object] = {"state": SubmissionState.HELD, "event": draft.event, "kind": str(draft.kind), "reason": code}
+    uow.update(Submission, changes, id=submission.id)
+    raise_hold(uow, kind, org=submission.sender_org, code=code, submission=submission.id, stay=stay.id if stay else None)
+
+
+def hold_unreadable(uow: UnitOfWork, work: Work, submission: Submission, code: str) -> None:
+    """These bytes are no message that we can read: a person looks, and it can be replayed."""
+    complete(uow, work)
+    uow.update(Submission, {"state": SubmissionState.HELD, "reason": code}, id=submission.id)
+    raise_hold(uow, HoldKind.UNREADABLE, org=submission.sender_org, code=code, submission=submission.id)
+
+
+def replay(uow: UnitOfWork, submission: Submission, person: str) -> None:
+    """Read a held submission again, because the profile, the program or the facts have changed."""
+    for kind in HoldKind:
+        resolve_if_open(uow, kind, submission.id, "replayed", person)
+    uow.update(Submission, {"state": SubmissionState.ACCEPTED, "reason": ""}, id=submission.id)
+    enqueue(uow, "read", submission.id)

@@ -1,0 +1,127 @@
+"""Transfers: a sign opens one, a named person confirms its site, a cancelled discharge withdraws it. Machines never route."""
+
+from exchange.audit.events import record
+from exchange.errors import Conflict, NotFound, Refused
+from exchange.fhir.json import dump
+from exchange.intake.holds import resolve_if_open
+from exchange.intake.work import enqueue
+from exchange.model import HOSPITAL_ROLES, HoldKind, TransferState, is_open
+from exchange.ports import UnitOfWork
+from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Transfer, Version
+from exchange.transfer.states import check_transition
+
+ENDED = TransferState.WITHDRAWN
+
+
+def transfers_of(uow: UnitOfWork, stay: Stay) -> list[Transfer]:
+    """The transfers of a stay that are not withdrawn, oldest first."""
+    return uow.find(Transfer, order="created_at", stay_id=stay.id, state__ne=ENDED)
+
+
+def open_possible(uow: UnitOfWork, stay: Stay, leaving_on: str) -> Transfer:
+    """A care-home sign was seen: a possible leaver that nobody has confirmed."""
+    transfer = Transfer(uow.new_id(), stay.id, stay.sender_org, None, TransferState.POSSIBLE, uow.now, leaving_on=leaving_on)
+    uow.insert(transfer)
+    record(
+        uow, "transfer.possible", org=stay.sender_org, entity=transfer.id, detail=stay.id, nhs_number=stay.nhs_number, transfer=transfer.id
+    )
+    return transfer
+
+
+def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> Transfer:
+    """A named person at the sender says which site. A different site than before is a new Transfer; the old one is withdrawn.
+
+    Raises Refused: `person_not_allowed`, `not_a_home`, `site_closed`.
+    """
+    if person.org != stay.sender_org or person.role not in HOSPITAL_ROLES:
+        raise Refused("person_not_allowed", "Only a person of the sending hospital picks the home.", next_step="Name one with --by.")
+    if site.kind != "home":
+        raise Refused("not_a_home", "This organisation is not a care home site.", next_step="Search: wardpost sites find POSTCODE")
+    if not is_open(site.opened_on, site.closed_on, uow.now.date()):
+        step = "Call the home on its directory number and pick the site that took its place."
+        raise Refused("site_closed", "This site is closed or not open yet.", next_step=step)
+    same = next((t for t in uow.find(Transfer, stay_id=stay.id, recipient_org=site.id)), None)
+    for other in transfers_of(uow, stay):
+        if other.recipient_org not in (None, site.id):
+            withdraw(uow, other, stay, "redirected", person.id)
+    transfer = same or next((t for t in transfers_of(uow, stay) if t.recipient_org is None), None) or open_possible(uow, stay, "")
+    if transfer.state in (TransferState.POSSIBLE, TransferState.WITHDRAWN):
+        check_transition(transfer.state, TransferState.CONFIRMED)
+        changes: dict[str, object] = {
+            "state": TransferState.CONFIRMED,
+            "recipient_org": site.id,
+            "confirmed_at": uow.now,
+            "confirmed_by": person.id,
+            "withdrawn_at": None,
+            "withdrawn_reason": "",
+        }
+        uow.update(Transfer, changes, id=transfer.id)
+        record(
+            uow,
+            "transfer.confirmed",
+            org=stay.sender_org,
+            other_org=site.id,
+            entity=transfer.id,
+            person=person.id,
+            nhs_number=stay.nhs_number,
+            transfer=transfer.id,
+        )
+    resolve_if_open(uow, HoldKind.UNADDRESSED, stay.id, "addressed", person.id)
+    enqueue(uow, "publish", transfer.id)
+    return get_transfer(uow, transfer.id)
+
+
+def withdraw(uow: UnitOfWork, transfer: Transfer, stay: Stay, reason: str, person: str | None = None) -> None:
+    """The discharge is off, or it goes elsewhere: nothing new leaves and the home is told. Raises Conflict `transfer_state`."""
+    check_transition(transfer.state, TransferState.WITHDRAWN)
+    changes: dict[str, object] = {"state": TransferState.WITHDRAWN, "withdrawn_at": uow.now, "withdrawn_reason": reason}
+    if not uow.update(Transfer, changes, id=transfer.id, state=transfer.state):
+        raise Conflict("transfer_state", "The transfer changed meanwhile.", next_step="Try again.")
+    record(
+        uow,
+        "transfer.withdrawn",
+        org=transfer.sender_org,
+        other_org=transfer.recipient_org or "",
+        entity=transfer.id,
+        person=person,
+        nhs_number=stay.nhs_number,
+        transfer=transfer.id,
+        code=reason,
+    )
+    if transfer.recipient_org is not None and transfer.versions:
+        body: dict[str, object] = {"transfer": transfer.id, "up_to": transfer.versions, "reason": reason}
+        emit(uow, "transfer.withdrawn", transfer.recipient_org, body)
+
+
+def reopen(uow: UnitOfWork, transfer: Transfer) -> None:
+    """The feed says that the person leaves after all: the same confirmed site is used again."""
+    check_transition(transfer.state, TransferState.CONFIRMED)
+    uow.update(
+        Transfer, {"state": TransferState.CONFIRMED, "withdrawn_at": None, "withdrawn_reason": ""}, id=transfer.id, state=transfer.state
+    )
+    record(uow, "transfer.confirmed", org=transfer.sender_org, entity=transfer.id, transfer=transfer.id, code="leaves_after_all")
+
+
+def emit(uow: UnitOfWork, type: str, mailbox_id: str, body: dict[str, object]) -> str:
+    """Put an event into the outbox, numbered within its mailbox under the mailbox's lock. Ids only in the body."""
+    mailbox = uow.lock(Mailbox, mailbox_id)
+    if mailbox is None:
+        raise NotFound("mailbox", "This organisation has no mailbox.", next_step="Add it as a home: wardpost sites add … --kind home")
+    sequence = mailbox.last_event + 1
+    uow.update(Mailbox, {"last_event": sequence}, id=mailbox_id)
+    event_id = uow.new_id()
+    uow.insert(OutboxEvent(event_id, type, mailbox_id, sequence, dump(body).decode(), uow.now))
+    return event_id
+
+
+def get_transfer(uow: UnitOfWork, transfer_id: str) -> Transfer:
+    """Raises NotFound `transfer`."""
+    found = uow.get(Transfer, transfer_id)
+    if found is None:
+        raise NotFound("transfer", "There is no such transfer here.", next_step="Check the id; a transfer of others looks the same.")
+    return found
+
+
+def newest_version(uow: UnitOfWork, transfer: Transfer) -> Version | None:
+    found = uow.find(Version, order="-number", limit=1, transfer_id=transfer.id)
+    return found[0] if found else None

@@ -1,0 +1,97 @@
+"""The FastAPI application: routes of every door, one table of errors, limits and headers."""
+
+import os
+import time
+
+import structlog
+from fastapi import FastAPI, Form
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from exchange import __version__
+from exchange.app import Exchange
+from exchange.config import Settings
+from exchange.errors import Refused, WardpostError
+from exchange.records import Mailbox
+from exchange.web.auth.assertion import ClientRefused
+from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
+from exchange.web.errors import on_any_error, on_http_error, on_wardpost_error
+from exchange.web.fhir.routes import fhir_router
+from exchange.web.home.routes import home_router
+from exchange.web.transfers import transfers_router
+
+log = structlog.get_logger("wardpost.web")
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class RequestLog:
+    """Logs each request by its route pattern, never its path: paths hold ids and one-time links. Pure ASGI: nearly free."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            milliseconds = round((time.perf_counter() - began) * 1000, 1)
+            log.info("request", method=scope["method"], route=route, status=status, ms=milliseconds)
+
+
+def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
+    """The whole web side over one Exchange."""
+    base = settings.public_url
+    app = FastAPI(title="Wardpost", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    tokens = Tokens(exchange.store, f"{base}/oauth2/token", os.urandom)
+    app.add_middleware(RequestLog)
+    app.add_exception_handler(WardpostError, on_wardpost_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_any_error)
+    app.include_router(fhir_router(exchange, tokens, base))
+    app.include_router(transfers_router(exchange, tokens))
+    app.include_router(home_router(exchange, settings))
+
+    @app.post("/oauth2/token")
+    async def token(
+        grant_type: str = Form(""), client_assertion_type: str = Form(""), client_assertion: str = Form(""), scope: str = Form("")
+    ) -> Response:
+        if grant_type != "client_credentials" or client_assertion_type != _ASSERTION_TYPE:
+            raise ClientRefused("bad_format")
+        try:
+            text, bearer = await run_in_threadpool(tokens.issue, client_assertion, scope)
+        except Refused as problem:
+            return JSONResponse({"error": "invalid_scope", "error_description": problem.diagnostics()}, 400, {"Cache-Control": "no-store"})
+        answer = {
+            "access_token": text,
+            "token_type": "bearer",
+            "expires_in": int(TOKEN_LIFE.total_seconds()),
+            "scope": " ".join(sorted(bearer.scopes)),
+        }
+        return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+    @app.get("/health")
+    async def health() -> Response:
+        """The process lives."""
+        return JSONResponse({"status": "up", "version": __version__})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        """The database answers."""
+        await run_in_threadpool(exchange.store.read, lambda uow: uow.count(Mailbox))
+        return JSONResponse({"status": "ready", "environment": str(settings.environment)})
+
+    return app

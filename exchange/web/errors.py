@@ -1,0 +1,92 @@
+"""The one table from our errors to HTTP, and OperationOutcome as the body of every error of the API."""
+
+import structlog
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from exchange.errors import Conflict, Gone, NotFound, Refused, Unavailable, WardpostError
+from exchange.fhir.json import JsonRefused, dump
+from exchange.fhir.outcome import outcome, outcome_of
+from exchange.seal.manifest import EnvelopeRefused
+from exchange.transfer.supplement import SupplementRefused
+from exchange.web.auth.assertion import ClientRefused
+
+log = structlog.get_logger("wardpost.web")
+FHIR_JSON = "application/fhir+json"
+
+# error class → (HTTP status, FHIR issue type); the first that fits counts.
+TABLE: tuple[tuple[type[WardpostError], int, str], ...] = (
+    (JsonRefused, 400, "structure"),
+    (ClientRefused, 401, "login"),
+    (NotFound, 404, "not-found"),
+    (Gone, 410, "deleted"),
+    (Conflict, 409, "conflict"),
+    (SupplementRefused, 422, "invalid"),
+    (Refused, 422, "business-rule"),
+    (Unavailable, 503, "transient"),
+    (EnvelopeRefused, 500, "exception"),
+    (WardpostError, 500, "exception"),
+)
+# Codes that say more than their class.
+BY_CODE: dict[str, tuple[int, str]] = {
+    "answered_meanwhile": (412, "conflict"),
+    "if_match_missing": (428, "required"),
+    "token": (401, "login"),
+    "scope": (403, "forbidden"),
+    "too_large": (413, "too-long"),
+    "media_type": (415, "not-supported"),
+    "not_acceptable": (406, "not-supported"),
+    "parameter": (400, "invalid"),
+}
+
+
+def status_of(error: WardpostError) -> tuple[int, str]:
+    """(HTTP status, FHIR issue type) of an error."""
+    if error.code in BY_CODE:
+        return BY_CODE[error.code]
+    return next((status, issue) for kind, status, issue in TABLE if isinstance(error, kind))
+
+
+def fhir(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A FHIR JSON answer that nobody caches."""
+    return Response(dump(body), status, {"Cache-Control": "no-store", **(headers or {})}, FHIR_JSON)
+
+
+def error_response(error: WardpostError) -> Response:
+    status, issue = status_of(error)
+    body = outcome_of(error, issue)
+    if isinstance(error, SupplementRefused):
+        body["issue"] = [
+            {"severity": "error", "code": "invalid", "diagnostics": words, "expression": [path], "details": {"text": error.code}}
+            for path, words in error.issues
+        ]
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status == 503 else {}
+    return fhir(body, status, headers)
+
+
+async def on_wardpost_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WardpostError)
+    if isinstance(error, ClientRefused):
+        log.warning("client_refused", reason=error.reason)
+        body = {"error": "invalid_client", "error_description": error.diagnostics()}
+        return JSONResponse(body, 401, {"Cache-Control": "no-store"})
+    if status_of(error)[0] >= 500:
+        log.error("request_failed", code=error.code)
+    return error_response(error)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses (404, 405, 413): the same shape."""
+    assert isinstance(error, HTTPException)
+    issue = {404: "not-found", 405: "not-supported", 413: "too-long"}.get(error.status_code, "invalid")
+    words = {404: "There is nothing at this address.", 405: "This address does not take this method."}.get(
+        error.status_code, "Not accepted."
+    )
+    return fhir(outcome("error", issue, f"{words} See docs/api.md."), error.status_code, dict(error.headers or {}))
+
+
+async def on_any_error(request: Request, error: Exception) -> Response:
+    """A defect: said as such, without a word of the request or the exception's text."""
+    log.error("defect", error=type(error).__name__)
+    return fhir(outcome("fatal", "exception", "This is a defect of ours. Tell us the time; the sender and the home lose nothing."), 500)

@@ -1,0 +1,220 @@
+"""The FHIR routes: search, read, collect, answer, audit search. Authenticated before anything is parsed; no person in a URL."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+
+from exchange import __version__
+from exchange.app import Exchange
+from exchange.audit.query import AuditSearch
+from exchange.errors import NotFound, Refused
+from exchange.fhir.codes import NHS_NUMBER
+from exchange.mailbox.collect import Caller, InboxItem
+from exchange.web.auth.tokens import Bearer, Tokens
+from exchange.web.errors import FHIR_JSON, fhir
+from exchange.web.fhir import views
+from exchange.web.fhir.task import read_answer
+
+READ_SCOPE = "system/DocumentReference.rs"
+ANSWER_SCOPE = "system/Task.u"
+AUDIT_SCOPE = "system/AuditEvent.s"
+MAX_TASK_BYTES = 65_536
+MAX_FORM_BYTES = 16_384
+MAX_COUNT = 200
+# Search parameters that would put a person into a URL, and so into logs on the way.
+_PATIENT_PARAMETERS = ("patient", "subject", "patient.identifier", "subject.identifier", "identifier", "related")
+_PREFIX = re.compile(r"(eq|ge|gt|le|lt)?(\d{4}.*)")
+
+
+def bad_parameter(name: str, why: str) -> Refused:
+    return Refused("parameter", f"The parameter {name} {why}.", next_step="See GET /fhir/metadata for what is supported.")
+
+
+def read_moment(name: str, text: str) -> tuple[str, datetime]:
+    """A FHIR date search value: its prefix and the instant. A bare day is its first instant in UTC."""
+    found = _PREFIX.fullmatch(text.replace(" ", "+"))
+    try:
+        if found is None:
+            raise ValueError
+        moment = datetime.fromisoformat(found[2])
+    except ValueError:
+        raise bad_parameter(name, "is not a date with an optional prefix") from None
+    return found[1] or "eq", moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
+    """The routes under /fhir. `base` is the public URL without a slash at its end."""
+    router = APIRouter(prefix="/fhir")
+
+    def bearer(request: Request, scope: str) -> Bearer:
+        found = tokens.check(request.headers.get("authorization", ""))
+        found.require(scope)
+        return found
+
+    def caller(found: Bearer) -> Caller:
+        return Caller(found.org, client=found.client_id)
+
+    @router.get("/metadata")
+    async def metadata() -> Response:
+        return fhir(views.capability_statement(base, __version__))
+
+    async def search_documents(request: Request, parameters: list[tuple[str, str]]) -> Response:
+        who = caller(bearer(request, READ_SCOPE))
+        since = before = None
+        after_change, count = 0, 50
+        for name, value in parameters:
+            match name:
+                case "_lastUpdated":
+                    prefix, moment = read_moment(name, value)
+                    if prefix in ("ge", "gt"):
+                        since = moment + timedelta(milliseconds=prefix == "gt")
+                    elif prefix in ("lt", "le"):
+                        before = moment + timedelta(milliseconds=prefix == "le")
+                    else:
+                        since, before = moment, moment + timedelta(milliseconds=1)
+                case "_count":
+                    count = max(1, min(int(value), MAX_COUNT)) if value.isascii() and value.isdigit() else -1
+                    if count < 0:
+                        raise bad_parameter(name, "is not a number")
+                case "_page":
+                    if not (value.isascii() and value.isdigit()):
+                        raise bad_parameter(name, "is not one of ours")
+                    after_change = int(value)
+                case "status" | "_sort" | "_format":
+                    pass
+                case _ if "handling=strict" in request.headers.get("prefer", ""):
+                    raise bad_parameter(name, "is not supported here")
+                case _:
+                    pass
+        items, more = await run_in_threadpool(exchange.poll, who, after_change=after_change, since=since, before=before, count=count)
+        entries = [views.document_reference(item, base) for item in items]
+        own = f"{base}/fhir/DocumentReference"
+        kept = [(name, value) for name, value in parameters if name != "_page"]
+        query = [*kept, ("_page", str(items[-1].delivery.change))] if more else []
+        return fhir(views.searchset(entries, base, own, f"{own}?{urlencode(query)}" if more else ""))
+
+    @router.get("/DocumentReference")
+    async def documents(request: Request) -> Response:
+        parameters = list(request.query_params.multi_items())
+        if any(name.partition(":")[0] in _PATIENT_PARAMETERS for name, _ in parameters):
+            bearer(request, READ_SCOPE)
+            step = "Send the same parameters as a form to POST /fhir/DocumentReference/_search."
+            raise Refused("parameter", "A person may not be named in a URL.", next_step=step)
+        return await search_documents(request, parameters)
+
+    @router.post("/DocumentReference/_search")
+    async def documents_search(request: Request) -> Response:
+        bearer(request, READ_SCOPE)
+        return await search_documents(request, await read_form(request))
+
+    def one(find: Callable[[InboxItem], dict[str, object]]) -> Callable[[Request, str], Response]:
+        def look(request: Request, id: str) -> Response:
+            item = exchange.delivery(caller(bearer(request, READ_SCOPE)), id)
+            return fhir(find(item), headers={"ETag": f'W/"{views.etag_value(item)}"'})
+
+        return look
+
+    router.add_api_route("/DocumentReference/{id}", one(lambda item: views.document_reference(item, base)), methods=["GET"])
+    router.add_api_route("/Task/{id}", one(lambda item: views.task(item, base)), methods=["GET"])
+
+    def collect(request: Request, id: str) -> Response:
+        who = caller(bearer(request, READ_SCOPE))
+        part, content = exchange.collect_part(who, id)
+        if ("/Bundle/" in request.url.path) != (part.media_type == FHIR_JSON):
+            raise NotFound("part", "There is no such document here.", next_step="Use the url of DocumentReference.content.")
+        return Response(content, 200, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}, part.media_type)
+
+    router.add_api_route("/Bundle/{id}", collect, methods=["GET"])
+    router.add_api_route("/Binary/{id}", collect, methods=["GET"])
+
+    @router.put("/Task/{id}")
+    async def answer(request: Request, id: str) -> Response:
+        who = caller(bearer(request, ANSWER_SCOPE))
+        expected = request.headers.get("if-match", "")
+        if not expected:
+            raise Refused("if_match_missing", "An answer needs If-Match.", next_step="Read the Task and send its ETag back.")
+        body = await read_body(request, MAX_TASK_BYTES)
+
+        def put() -> Response:
+            item = exchange.delivery(who, id)
+            given = read_answer(body, id)
+            tag = expected.strip().removeprefix("W/").strip('"')
+            change, _, seen = tag.partition("-")
+            if change != str(item.delivery.change) or not seen.isdigit():
+                step = "Read it again, look at the newest papers, then answer."
+                raise Refused("answered_meanwhile", "The Task has changed since you read it.", next_step=step)
+            by = Caller(who.org, client=who.client, person=given.person or None)
+            exchange.answer(by, id, given.kind, given.reason_code, given.content, seen=int(seen))
+            newest = exchange.delivery(who, id)
+            return fhir(views.task(newest, base), headers={"ETag": f'W/"{views.etag_value(newest)}"'})
+
+        return await run_in_threadpool(put)
+
+    @router.get("/AuditEvent")
+    async def audit_by_url(request: Request) -> Response:
+        bearer(request, AUDIT_SCOPE)
+        step = "Send the same parameters as a form to POST /fhir/AuditEvent/_search."
+        raise Refused("parameter", "The audit trail is searched by POST alone, so that no person stands in a URL.", next_step=step)
+
+    @router.post("/AuditEvent/_search")
+    async def audit(request: Request) -> Response:
+        who = caller(bearer(request, AUDIT_SCOPE))
+        asked = read_audit_search([*request.query_params.multi_items(), *await read_form(request)])
+        page = await run_in_threadpool(exchange.search_audit, who, asked)
+        own = f"{base}/fhir/AuditEvent/_search"
+        return fhir(views.searchset(list(page.events), base, own, f"{own}?_page={page.next}" if page.next else ""))
+
+    return router
+
+
+def read_audit_search(parameters: list[tuple[str, str]]) -> AuditSearch:
+    """FHIR search parameters of AuditEvent as a question. Raises Refused `parameter` for what is not supported: never a silent drop."""
+    values: dict[str, object] = {}
+    for name, value in parameters:
+        match name:
+            case "patient.identifier" | "patient:identifier" | "entity:identifier" if "|" not in value or value.startswith(NHS_NUMBER):
+                values["nhs_number"] = value.rpartition("|")[2]
+            case "entity" | "agent":
+                values[name] = value.rpartition("/")[2].rpartition("|")[2].removeprefix("urn:uuid:")
+            case "type" | "subtype":
+                values["type"] = value.rpartition("|")[2]
+            case "date" | "_lastUpdated":
+                prefix, moment = read_moment(name, value)
+                if prefix in ("ge", "gt", "eq"):
+                    values["since"] = moment
+                if prefix in ("lt", "le"):
+                    values["before"] = moment
+                elif prefix == "eq":
+                    values["before"] = moment + timedelta(days=1)
+            case "_count" if value.isascii() and value.isdigit():
+                values["count"] = int(value)
+            case "_page":
+                values["after"] = value
+            case "_format":
+                pass
+            case _:
+                raise bad_parameter(name, "is not supported here")
+    return AuditSearch(**values)  # type: ignore[arg-type]  # names are AuditSearch's
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """The body, refused as soon as it is larger than the limit."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit_bytes:
+            raise Refused("too_large", f"The body is larger than {limit_bytes} bytes.", next_step="Send less at once.")
+    return bytes(data)
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """A small urlencoded form."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refused("media_type", "A search is a form.", next_step="Send Content-Type: application/x-www-form-urlencoded.")
+    body = await read_body(request, MAX_FORM_BYTES)
+    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)

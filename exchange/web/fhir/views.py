@@ -1,0 +1,134 @@
+"""What the mailbox looks like in FHIR: DocumentReference and Task of a delivery, the CapabilityStatement. Plain dicts."""
+
+import json
+from functools import cache
+from importlib.resources import files
+
+from exchange.fhir.codes import NHS_NUMBER
+from exchange.intake.accept import instant
+from exchange.mailbox.collect import InboxItem
+from exchange.model import AnswerKind, DeliveryState
+from exchange.records import Answer, Part
+
+_URN = "urn:ietf:rfc:3986"
+_ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
+_OURS = "https://fhir.wardpost.example/CodeSystem/"
+FHIR_JSON = "application/fhir+json"
+# Task.status and businessStatus of each answer: docs/data-model.md, "Task and Answer".
+TASK: dict[AnswerKind, tuple[str, str]] = {
+    AnswerKind.SEEN: ("in-progress", "seen"),
+    AnswerKind.CAN_TAKE: ("accepted", "can-take"),
+    AnswerKind.CANNOT: ("rejected", "cannot"),
+    AnswerKind.AGREED: ("completed", "admission-agreed"),
+    AnswerKind.ASK: ("on-hold", "question"),
+}
+
+
+def document_reference(item: InboxItem, base: str) -> dict[str, object]:
+    """The DocumentReference of one delivery: content[0] the Bundle (when there is one), then each letter, each with its URL."""
+    delivery, version = item.delivery, item.version
+    subject: dict[str, object] = {"display": f"{item.person.given} {item.person.family}".strip()}
+    if item.person.nhs_number:
+        subject["identifier"] = {"system": NHS_NUMBER, "value": item.person.nhs_number}
+    status = {DeliveryState.CURRENT: "current", DeliveryState.REPLACED: "superseded", DeliveryState.WITHDRAWN: "entered-in-error"}
+    return {
+        "resourceType": "DocumentReference",
+        "id": delivery.id,
+        "meta": {"versionId": str(delivery.change), "lastUpdated": instant(delivery.updated_at)},
+        "masterIdentifier": {"system": _URN, "value": f"urn:uuid:{version.id}"},
+        "identifier": [{"system": _URN, "value": f"urn:uuid:{version.transfer_id}"}],
+        "status": status[delivery.state],
+        "type": {"coding": [{"system": "http://snomed.info/sct", "code": "373942005", "display": "Discharge summary"}]},
+        "category": [{"coding": [{"system": _OURS + "badge", "code": _badge_code(version.badge), "display": version.badge}]}],
+        "subject": subject,
+        "date": instant(version.published_at),
+        "author": [{"identifier": {"system": _ODS, "value": version.sender_org}}],
+        "description": f"Version {version.number}: {version.badge}",
+        "content": [{"attachment": _attachment(part, base)} for part in item.parts],
+    }
+
+
+def _badge_code(badge: str) -> str:
+    return {"papers complete": "complete", "letter only": "letter-only"}.get(badge, "missing")
+
+
+def _attachment(part: Part, base: str) -> dict[str, object]:
+    kind = "Bundle" if part.media_type == FHIR_JSON else "Binary"
+    return {"contentType": part.media_type, "url": f"{base}/fhir/{kind}/{part.id}", "size": part.size_bytes, "title": part.title.text()}
+
+
+def answers_to(item: InboxItem) -> list[Answer]:
+    """The answers to this very version, oldest first."""
+    return [answer for answer in item.answers if answer.delivery_id == item.delivery.id]
+
+
+def task(item: InboxItem, base: str) -> dict[str, object]:
+    """The Task of one delivery: a view of its newest answer. Its id is the delivery's."""
+    delivery = item.delivery
+    given = answers_to(item)
+    newest = given[-1] if given else None
+    content = json.loads(newest.content.open()) if newest else {}
+    if delivery.state is not DeliveryState.CURRENT:
+        status, business = "cancelled", str(delivery.state)
+    elif newest is not None:
+        status, business = TASK[newest.kind]
+    else:
+        status, business = ("received", "collected") if delivery.collected_at else ("requested", "delivered")
+    body: dict[str, object] = {
+        "resourceType": "Task",
+        "id": delivery.id,
+        "meta": {"versionId": etag_value(item), "lastUpdated": instant(newest.answered_at if newest else delivery.updated_at)},
+        "status": status,
+        "businessStatus": {"coding": [{"system": _OURS + "answer", "code": business}]},
+        "intent": "order",
+        "code": {"coding": [{"system": _OURS + "task", "code": "read-and-answer", "display": "Read these papers and answer"}]},
+        "focus": {"reference": f"{base}/fhir/DocumentReference/{delivery.id}"},
+        "authoredOn": instant(delivery.delivered_at),
+        "requester": {"identifier": {"system": _ODS, "value": delivery.sender_org}},
+        "owner": {"identifier": {"system": _ODS, "value": delivery.recipient_org}},
+    }
+    if newest is not None and newest.reason_code:
+        reason: dict[str, object] = {"coding": [{"system": _OURS + "answer-reason", "code": newest.reason_code}]}
+        if content.get("note"):
+            reason["text"] = content["note"]
+        body["statusReason"] = reason
+    elif content.get("note"):
+        body["note"] = [{"text": content["note"]}]
+    if content.get("at"):
+        body["restriction"] = {"period": {"start": content["at"]}}
+    return body
+
+
+def etag_value(item: InboxItem) -> str:
+    """Changes with every answer and with every change of the delivery."""
+    return f"{item.delivery.change}-{len(answers_to(item))}"
+
+
+def searchset(entries: list[dict[str, object]], base: str, own: str, next_url: str) -> dict[str, object]:
+    """A Bundle of type searchset with its paging links."""
+    links = [{"relation": "self", "url": own}] + ([{"relation": "next", "url": next_url}] if next_url else [])
+    return {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "link": links,
+        "entry": [
+            {"fullUrl": f"{base}/fhir/{entry['resourceType']}/{entry['id']}", "resource": entry, "search": {"mode": "match"}}
+            for entry in entries
+        ],
+    }
+
+
+@cache
+def _capability() -> dict[str, object]:
+    text = files("fhir_profiles").joinpath("wardpost", "capability-statement.json").read_text()
+    found: dict[str, object] = json.loads(text)
+    return found
+
+
+def capability_statement(base: str, version: str) -> dict[str, object]:
+    """What this server does (FHIR R4 CapabilityStatement)."""
+    return {
+        **_capability(),
+        "software": {"name": "wardpost", "version": version},
+        "implementation": {"description": "Wardpost mailbox", "url": f"{base}/fhir"},
+    }

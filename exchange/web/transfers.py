@@ -1,0 +1,41 @@
+"""The hospital's JSON routes: add a Supplement to a transfer, look at a transfer."""
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from exchange.app import Exchange
+from exchange.errors import Refused
+from exchange.fhir.json import load_strict
+from exchange.intake.accept import instant
+from exchange.web.auth.tokens import Tokens
+from exchange.web.fhir.routes import read_body
+
+MAX_SUPPLEMENT_BYTES = 262_144
+
+
+def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
+    """`POST /transfers/{id}/supplements` and `GET /transfers/{id}`, for clients of the sending hospital."""
+    router = APIRouter(prefix="/transfers")
+
+    @router.post("/{id}/supplements", status_code=201)
+    async def supplement(request: Request, id: str) -> Response:
+        """Body: a Supplement with one more member, `by`: the id of the person who states it."""
+        bearer = tokens.check(request.headers.get("authorization", ""))
+        bearer.require("system/Supplement.c")
+        content = load_strict(await read_body(request, MAX_SUPPLEMENT_BYTES))
+        if not isinstance(content, dict) or not isinstance(content.get("by"), str):
+            raise Refused(
+                "supplement_by", "A Supplement is an object that names who states it.", next_step='Add "by": the id of the person.'
+            )
+        stated = {name: value for name, value in content.items() if name != "by"}
+        row = await run_in_threadpool(exchange.add_supplement, id, content["by"], stated, bearer.org)
+        return JSONResponse({"id": row.id, "transfer": row.transfer_id, "received_at": instant(row.received_at)}, 201)
+
+    @router.get("/{id}")
+    def status(request: Request, id: str) -> Response:
+        bearer = tokens.check(request.headers.get("authorization", ""))
+        bearer.require("system/Transfer.r")
+        return JSONResponse(exchange.transfer_status(id, bearer.org), headers={"Cache-Control": "no-store"})
+
+    return router

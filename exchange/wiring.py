@@ -1,0 +1,82 @@
+"""The composition root: the only place that knows which store, bus, keys and adapters run."""
+
+import os
+import resource
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+import adapters.hl7v2 as hl7v2
+from adapters.hl7v2.reader import header_of
+from exchange.app import Exchange
+from exchange.bus.table import TableBus
+from exchange.config import Settings
+from exchange.errors import Refused
+from exchange.fhir.draft import Draft, ReadingProfile, Unreadable
+from exchange.ports import Clock, FailPoints, UnitOfWork, no_fail_points
+from exchange.records import IndexKey, Sealed
+from exchange.seal.kek import create_kek_file, load_kek_file
+from exchange.seal.sealer import KekSealer
+from exchange.store.migrate import migrate
+from exchange.store.sqlite import SqliteStore
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+class AdapterReaders:
+    """Implements ports.Readers: content decides the adapter, never the media type."""
+
+    def source_id(self, raw: bytes) -> str:
+        header = header_of(raw)
+        fields = header.split(header[3:4]) if len(header) > 8 else []
+        return fields[9].decode("latin-1").strip() if len(fields) > 9 else ""
+
+    def read(self, raw: bytes, profile: ReadingProfile) -> Draft:
+        if hl7v2.sniff(raw):
+            return hl7v2.read(raw, profile)
+        raise Unreadable("unknown_format", "These bytes are no format that we read.")
+
+
+def open_exchange(
+    settings: Settings,
+    *,
+    clock: Clock = now_utc,
+    new_id: Callable[[], str] = new_uuid,
+    fail: FailPoints = no_fail_points,
+) -> Exchange:
+    """The service over the embedded store; makes data folder, KEK and tables the first time.
+
+    Raises Refused `kek_missing` when a database is there and its KEK is not, KekRefused when the KEK file is not safe.
+    """
+    # Keys and plaintext live in this process: no core dumps.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    is_new = not settings.database.exists()
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not settings.kek.exists():
+        if not is_new:
+            step = f"Put the file back at {settings.kek}, or name it with WARDPOST_KEK_FILE."
+            raise Refused("kek_missing", "The key file of this database is not there; without it nothing can be read.", next_step=step)
+        kek = create_kek_file(settings.kek, data_folder=settings.data, now=int(clock().timestamp()), random_bytes=os.urandom)
+    else:
+        kek = load_kek_file(settings.kek, data_folder=settings.data)
+    engine = sa.create_engine(f"sqlite:///{settings.database}")
+    migrate(engine)
+    engine.dispose()
+    settings.database.chmod(0o600)
+    store = SqliteStore(settings.database, KekSealer(kek, os.urandom), clock, new_id, fail)
+    if is_new or store.read(lambda uow: uow.count(IndexKey)) == 0:
+        store.write(_first_index_key)
+    return Exchange(store, TableBus(store), AdapterReaders(), settings.environment, fail)
+
+
+def _first_index_key(uow: UnitOfWork) -> None:
+    if uow.count(IndexKey) == 0:
+        uow.insert(IndexKey("1", 1, "index", Sealed.of(uow.random_bytes(32))))
