@@ -1,0 +1,99 @@
+"""Days and times in plain words, London time, never more exact than the source. Nothing here works out a clinical time."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+_TEXT = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?)?)?")
+UNKNOWN_TIME = "time not known"
+
+
+def moment(text: str) -> datetime | date | None:
+    """A FHIR date or dateTime text as a London datetime, or as a day; None for a month, a year or anything else."""
+    if not _TEXT.fullmatch(text):
+        return None
+    try:
+        if "T" in text:
+            return datetime.fromisoformat(text).astimezone(LONDON)
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def day_of(found: datetime | date | None) -> date | None:
+    """The London day of a moment."""
+    return found.date() if isinstance(found, datetime) else found
+
+
+def clock(at: datetime) -> str:
+    """`06:30` in London. The hour that happens twice in October says which one, midnight says of which day it is the start."""
+    local = at.astimezone(LONDON)
+    words = f"{local:%H:%M}"
+    if local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
+        return words + (" (after the clocks went back)" if local.fold else " (before the clocks went back)")
+    return words + " (start of the day)" if words == "00:00" else words
+
+
+def day(found: date, now: datetime, *, short: bool = False) -> str:
+    """`Saturday 28 November` or `Sat 28 Nov`; the year only when it is not this year."""
+    words = f"{found:%a} {found.day} {found:%b}" if short else f"{found:%A} {found.day} {found:%B}"
+    return words if found.year == now.astimezone(LONDON).year else f"{words} {found.year}"
+
+
+def near_day(found: date, now: datetime) -> str:
+    """As `day`, led by Today, Tomorrow or Yesterday where that is so."""
+    apart = (found - now.astimezone(LONDON).date()).days
+    lead = {0: "Today, ", 1: "Tomorrow, ", -1: "Yesterday, "}.get(apart, "")
+    return lead + day(found, now)
+
+
+def at(instant: datetime, now: datetime) -> str:
+    """An instant of ours: `Saturday 28 November, 06:30`."""
+    return f"{day(instant.astimezone(LONDON).date(), now)}, {clock(instant)}"
+
+
+def short_at(instant: datetime, now: datetime) -> str:
+    """`Sat 28 Nov, 06:30`."""
+    return f"{day(instant.astimezone(LONDON).date(), now, short=True)}, {clock(instant)}"
+
+
+def said(text: str, now: datetime, *, short: bool = False) -> str:
+    """A time from the source in words. A day alone says that the time is not known; what is not a time comes back as written."""
+    found = moment(text)
+    if isinstance(found, datetime):
+        return f"{day(found.date(), now, short=short)}, {clock(found)}"
+    if found is not None:
+        return f"{day(found, now, short=short)}, {UNKNOWN_TIME}"
+    return text
+
+
+def birth(text: str, now: datetime) -> str:
+    """`14 March 1942 (84 years)`; a birth date never passes through a time zone."""
+    found = moment(text)
+    if not isinstance(found, date) or isinstance(found, datetime):
+        return text
+    return f"{found.day} {found:%B} {found.year} ({age(text, now)} years)"
+
+
+def age(text: str, now: datetime) -> str:
+    """Whole years on the London day of `now`; empty when the day of birth is not known."""
+    born = day_of(moment(text))
+    if born is None:
+        return ""
+    today = now.astimezone(LONDON).date()
+    return str(today.year - born.year - ((today.month, today.day) < (born.month, born.day)))
+
+
+def next_days(now: datetime, count: int = 7) -> tuple[tuple[str, str], ...]:
+    """(ISO day, words) of today and the days after it, for a choice in a form."""
+    today = now.astimezone(LONDON).date()
+    days = (today + timedelta(days=offset) for offset in range(count))
+    return tuple((found.isoformat(), near_day(found, now)) for found in days)
+
+
+def hours_since(found: datetime | date, now: datetime) -> int:
+    """Whole hours since a moment; a day counts from its end. Negative when it is still to come."""
+    if not isinstance(found, datetime):
+        found = datetime(found.year, found.month, found.day, tzinfo=LONDON) + timedelta(days=1)
+    return int((now.astimezone(UTC) - found.astimezone(UTC)).total_seconds() // 3600)
