@@ -215,7 +215,7 @@ def shown_digest(document: dict[str, object], letters: tuple[Letter, ...], gate:
     for entry in entries:
         resource = entry["resource"]
         if resource["resourceType"] == "Composition":
-            resource = {k: v for k, v in resource.items() if k not in ("identifier", "relatesTo", "extension", "date", "meta")}
+            resource = {k: v for k, v in resource.items() if k not in ("id", "identifier", "relatesTo", "extension", "date")}
         shown.append(resource)
     gaps = [[gap.rule, gap.state, gap.detail] for gap in (*gate.gaps, *gate.warnings)]
     seen = [[] if is_letter_only else shown, [hashlib.sha256(letter.content).hexdigest() for letter in letters], gate.badge, gaps]

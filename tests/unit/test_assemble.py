@@ -262,7 +262,7 @@ def test_missing_from_the_bag_stands_on_the_medicine():
 
 def test_newest_statement_wins_per_member():
     said = (
-        supplement({"infection": {"status": "present", "text": "Flu"}, "full_list_in_letter": True}, said_at=EARLY, number=1),
+        supplement({"infection": {"status": "present", "text": "Flu"}, "full_list_in_letter": True}, said_at=EARLY, number=9),
         supplement({"infection": {"status": "none known"}}, said_at=LATE, number=2, person="Newer Nurse"),
     )
     content = merged(facts(PERSON, "1"), said=said)

@@ -16,7 +16,7 @@ from exchange.fhir.document import build_document, document_identifier, letter_d
 from exchange.fhir.json import dump, load_strict
 from exchange.fhir.narrative import TAGS, bullets, escape, facts, narrative, paragraph, table
 from exchange.fhir.shape import is_nhs_number, part, parts, spoken, text
-from exchange.fhir.stated import Infection, Stated
+from exchange.fhir.stated import Infection, Nursing, Stated
 from tests.draft_kit import PDF, allergy, arthur, doris, edith, entry
 
 STORIES = [edith(), arthur(), doris()]
@@ -124,6 +124,14 @@ def test_none_known_infection_differs_from_not_recorded():
 def test_no_known_drug_allergy_says_nothing_of_food_and_latex(only_drugs):
     shown = div(replace(doris().content(), allergies=(only_drugs,)), "allergies-and-adverse-reaction")
     assert "<dt>Food</dt><dd>Not recorded</dd><dt>Latex</dt><dd>Not recorded</dd>" in shown
+
+
+def test_same_as_before_never_stands_for_skin_and_lines():
+    content = replace(doris().content(), stated=Stated(nursing=Nursing(same_as_before=True, says="Nora Nurseperson")))
+    shown = div(content, "individual-requirements")
+    assert "<dd>Same as before admission, says Nora Nurseperson</dd>" in shown
+    assert "<dt>Skin</dt><dd>Not recorded</dd><dt>Lines and tubes</dt><dd>Not recorded</dd>" in shown
+    assert "Moving" not in shown
 
 
 def test_what_was_entered_in_error_says_so():

@@ -268,6 +268,8 @@ def test_answers_a_to_f_make_it_letter_and_checked():
     assert result(full, Profile.LETTER_ONLY).profile == "letter and checked"
     assert result(partial, Profile.LETTER_ONLY).badge == "letter only"
     assert result(replace(full, contact=None), Profile.LETTER_ONLY).profile == "letter only"
+    without_hours = result(replace(full, contact=Contact(phone="01632 960106")), Profile.LETTER_ONLY)
+    assert (without_hours.badge, [gap.rule for gap in without_hours.gaps]) == ("1 missing", ["07-contact"])
 
 
 def test_a_checked_feed_without_supplement_is_missing_and_never_complete():

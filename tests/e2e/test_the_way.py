@@ -1,0 +1,140 @@
+"""The whole way in one process: three people, their badges, the home's mailbox, answers, late changes. fsck is the oracle."""
+
+from pathlib import Path
+
+import pytest
+
+from exchange.cli.demo_story import admission, letter, people
+from exchange.errors import Conflict, Gone, NotFound, Refused
+from exchange.mailbox.collect import Caller
+from exchange.model import AnswerKind, DeliveryState, TransferState
+from exchange.records import Submission, Transfer
+from tests.app_kit import HOME, OTHER_HOME, kit
+
+
+def test_three_people_three_badges(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfers = [service.story(which) for which in range(3)]
+        found = [service.exchange.transfer_status(transfer, "RZZ01") for transfer in transfers]
+        assert [status["badge"] for status in found] == ["papers complete", "4 missing", "letter only"]
+        items, more = service.exchange.poll(service.caller())
+        assert not more
+        assert {item.transfer.id for item in items if item.delivery.state is DeliveryState.CURRENT} == set(transfers)
+        assert service.findings() == []
+
+
+def test_the_same_bytes_again_give_the_same_receipt_and_nothing_new(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        person = people(service.clock())[0]
+        raw = admission(person, service.clock.at)
+        first = service.exchange.accept(service.sender, raw, "mllp", "x").result()
+        again = service.exchange.accept(service.sender, raw, "mllp", "x").result()
+        assert (again.submission, again.digest, again.accepted_at, again.is_repeat) == (
+            first.submission,
+            first.digest,
+            first.accepted_at,
+            True,
+        )
+        assert service.exchange.store.read(lambda uow: uow.count(Submission)) == 1
+        other = service.exchange.accept(service.sender, raw + b"ZZZ|1\r", "mllp", "x").result()
+        assert other.submission != first.submission
+        service.drain()
+        assert [hold.kind for hold in service.exchange.list_holds()] == ["reused_id"]
+        assert service.findings() == []
+
+
+def test_a03_and_repeats_make_no_new_version(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfer = service.story(0)
+        before = service.exchange.transfer_status(transfer, "RZZ01")["version"]
+        person = people(service.clock())[0]
+        service.send(admission(person, service.clock.at, "A08"))
+        service.drain()
+        assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before
+        assert service.findings() == []
+
+
+def test_a_cancelled_discharge_withdraws_and_a_new_one_publishes_again(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfer = service.story(0)
+        person = people(service.clock())[0]
+        service.clock.forward(hours=1)
+        service.send(admission(person, service.clock.at, "A13"))
+        service.drain()
+        items, _ = service.exchange.poll(service.caller())
+        assert {item.delivery.state for item in items} == {DeliveryState.WITHDRAWN}
+        with pytest.raises(Gone, match="withdrawn"):
+            service.exchange.collect_part(service.caller(), items[-1].parts[0].id)
+        with pytest.raises(Conflict, match="withdrawn"):
+            service.exchange.answer(service.caller(), items[-1].delivery.id, AnswerKind.SEEN, "", {})
+        service.clock.forward(hours=1)
+        service.send(admission(person, service.clock.at, "A03"))
+        service.drain()
+        found = service.exchange.store.read(lambda uow: uow.get(Transfer, transfer))
+        assert found is not None
+        assert found.state is TransferState.PUBLISHED
+        newest = service.exchange.poll(service.caller())[0][-1]
+        assert newest.delivery.state is DeliveryState.CURRENT
+        assert service.exchange.collect_part(service.caller(), newest.parts[0].id)[1]
+        assert service.findings() == []
+
+
+def test_one_home_sees_nothing_of_another(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfer = service.story(0)
+        item = service.exchange.poll(service.caller())[0][-1]
+        stranger = Caller(OTHER_HOME, person=service.other_carer)
+        assert service.exchange.poll(stranger) == ([], False)
+        for attempt in (
+            lambda: service.exchange.delivery(stranger, item.delivery.id),
+            lambda: service.exchange.collect_part(stranger, item.parts[0].id),
+            lambda: service.exchange.open_version(stranger, transfer),
+            lambda: service.exchange.answer(stranger, item.delivery.id, AnswerKind.SEEN, "", {}),
+        ):
+            with pytest.raises(NotFound):
+                attempt()
+        assert service.findings() == []
+
+
+def test_another_home_is_a_new_transfer_and_the_old_one_is_withdrawn(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        first = service.story(0)
+        second = service.exchange.confirm_site(first, OTHER_HOME, service.worker)
+        service.drain()
+        assert second.id != first
+        assert service.exchange.poll(service.caller())[0][-1].delivery.state is DeliveryState.WITHDRAWN
+        assert service.exchange.poll(Caller(OTHER_HOME))[0][-1].delivery.number == 1
+        assert service.findings() == []
+
+
+def test_answers_are_appended_and_agreement_is_the_managers(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfer = service.story(0)
+        item = service.exchange.open_version(service.caller(), transfer).item
+        service.exchange.answer(service.caller(), item.delivery.id, AnswerKind.SEEN, "", {})
+        with pytest.raises(Refused, match="agreed_not_allowed"):
+            service.exchange.answer(service.caller(), item.delivery.id, AnswerKind.AGREED, "", {})
+        service.exchange.answer(
+            service.caller(service.manager), item.delivery.id, AnswerKind.AGREED, "", {"at": "2026-11-28T10:00:00+00:00"}
+        )
+        kinds = [answer["kind"] for answer in service.exchange.transfer_status(transfer, "RZZ01")["answers"]]
+        assert kinds == ["seen", "agreed"]
+        assert service.findings() == []
+
+
+def test_someone_going_home_leaves_nothing_anywhere(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        person = people(service.clock())[0]
+        raw = admission(person, service.clock.at).replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", b"5 Own Street^^Testmouth^^NM1 1AA")
+        raw_letter = letter(person, service.clock.at).replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", b"5 Own Street^^Testmouth^^NM1 1AA")
+        service.send(raw)
+        service.send(raw_letter)
+        service.drain()
+        assert service.exchange.list_holds() == []
+        assert service.exchange.store.read(lambda uow: uow.count(Transfer)) == 0
+        assert service.exchange.poll(Caller(HOME)) == ([], False)
+        service.clock.forward(days=15)
+        assert service.exchange.erase_due() == 2
+        rows = service.exchange.store.read(lambda uow: uow.find(Submission))
+        assert {row.state for row in rows} == {"erased"}
+        assert service.findings() == []

@@ -1,0 +1,162 @@
+"""The service as a process of its own, spoken to by sockets, HTTP and the command line alone."""
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+WARDPOST = str(Path(sys.executable).with_name("wardpost"))
+FORM = "application/x-www-form-urlencoded"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Poll a condition of another process; a bounded wait, no fixed sleep."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
+        time.sleep(0.02)
+
+
+@dataclass
+class Service:
+    """One data folder and the process over it."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    mllp_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    keys: dict[str, ECKey] = field(default_factory=dict)
+    more_environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        ours = {"WARDPOST_DATA": str(self.folder / "data"), "WARDPOST_PORT": str(self.port), "WARDPOST_MLLP_PORT": str(self.mllp_port)}
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("WARDPOST_")}, **ours, "COLUMNS": "200", **self.more_environ}
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "service.log"
+
+    def cli(self, *arguments: str, exit: int = 0) -> str:
+        """Run a command; its stdout (stderr when it is to fail)."""
+        done = subprocess.run([WARDPOST, *arguments], env=self.environ, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == exit, f"wardpost {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return (done.stdout if exit == 0 else done.stderr).strip()
+
+    def start(self, *command: str) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(list(command) or [WARDPOST, "run"], env=self.environ, stdout=log, stderr=log)
+        wait_until(lambda: self.http("GET", "/ready")[0] == 200, "the service")
+        wait_until(lambda: self.is_listening(), "the MLLP listener")
+
+    def is_listening(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.mllp_port), timeout=1):
+                return True
+        except OSError:
+            return False
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stop the process by its id; its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(timeout=30)
+        self.process = None
+        return code
+
+    def mllp(self, *messages: bytes) -> list[str]:
+        """Send frames on one connection; the MSA code of each answer ("" when the connection closed without one)."""
+        codes = []
+        with socket.create_connection(("127.0.0.1", self.mllp_port), timeout=20) as link:
+            for message in messages:
+                link.sendall(b"\x0b" + message + b"\x1c\r")
+                answer = bytearray()
+                while not answer.endswith(b"\x1c\r"):
+                    chunk = link.recv(65536)
+                    if not chunk:
+                        return [*codes, ""]
+                    answer += chunk
+                msa = next(line for line in bytes(answer).split(b"\r") if line.startswith(b"MSA"))
+                codes.append(msa.split(msa[3:4])[1].decode())
+        return codes
+
+    def http(
+        self, method: str, path: str, body: bytes | None = None, *, token: str = "", media_type: str = "", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """One request; (status, headers in lower case, body). Status 0: nobody answers. Header names: `_` stands for `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent |= {"Authorization": f"Bearer {token}"} if token else {}
+        sent |= {"Content-Type": media_type} if media_type else {}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        except OSError:
+            return 0, {}, b""
+        finally:
+            connection.close()
+
+    def add_client(self, client: str, org: str, scopes: str = "") -> None:
+        key = ECKey.generate_key("P-256", {"use": "sig", "alg": "ES256"}, private=True)
+        key.ensure_kid()
+        self.keys[client] = key
+        file = self.folder / f"{client}.jwks.json"
+        file.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+        self.cli("clients", "add", client, "--org", org, "--keys", str(file), "--scopes", scopes)
+
+    def assertion(self, client: str, **claims: object) -> str:
+        now = int(time.time())
+        url = f"http://127.0.0.1:{self.port}/oauth2/token"
+        all_claims = {"iss": client, "sub": client, "aud": url, "exp": now + 240, "jti": secrets.token_hex(16), **claims}
+        return jwt.encode({"alg": "ES256", "kid": self.keys[client].kid}, all_claims, self.keys[client])
+
+    def ask_token(self, assertion: str, **form: str) -> tuple[int, dict[str, object]]:
+        kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        fields = {"grant_type": "client_credentials", "client_assertion_type": kind, "client_assertion": assertion, **form}
+        status, _, body = self.http("POST", "/oauth2/token", urlencode(fields).encode(), media_type=FORM)
+        return status, json.loads(body)
+
+    def token(self, client: str) -> str:
+        status, answer = self.ask_token(self.assertion(client))
+        assert status == 200, answer
+        return str(answer["access_token"])
+
+
+@contextmanager
+def running_service(folder: Path, **environ: str) -> Iterator[Service]:
+    """A set-up service that runs: hospital RZZ01 with feed PAS, homes VZZ01 and VZZ02, a client for each, and people."""
+    service = Service(folder, more_environ=environ)
+    service.cli("sites", "add", "RZZ01", "Sample General Hospital", "--kind", "hospital", "--phone", "01632 960100")
+    for code, name, street in (("VZZ01", "Sample Meadow", "1 Rehearsal Row"), ("VZZ02", "Sample Court", "3 Rehearsal Row")):
+        service.cli("sites", "add", code, name, "--street", street, "--town", "Testmouth", "--postcode", "NM4 7QA")
+    service.cli("senders", "add", "PAS", "--org", "RZZ01")
+    service.add_client("hospital", "RZZ01")
+    service.add_client("home", "VZZ01")
+    service.add_client("other-home", "VZZ02")
+    service.start()
+    try:
+        yield service
+    finally:
+        if service.process is not None:
+            service.stop()
