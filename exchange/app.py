@@ -22,7 +22,6 @@ from exchange.fhir.draft import Unreadable
 from exchange.fhir.json import dump
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
-from exchange.transfer.receive import hold_unreadable, receive, replay
 from exchange.mailbox import answers, collect
 from exchange.mailbox.collect import Caller, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, deliver
@@ -43,7 +42,8 @@ from exchange.records import (
     Work,
 )
 from exchange.transfer import publish, transfers
-from exchange.transfer.publish import Prepared, Withdrawal
+from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
+from exchange.transfer.receive import hold_unreadable, receive, replay
 from exchange.transfer.status import transfer_status
 from exchange.transfer.supplement import check_supplement
 
@@ -126,8 +126,16 @@ class Exchange:
                 self.fail("publish.after_commit")
             case Withdrawal(reason) if gathered is not None:
                 self.store.write(lambda uow: self._withdraw(uow, piece, gathered.transfer, gathered.stay, reason))
+            case IdentityConflict() if gathered is not None:
+                self.store.write(lambda uow: self._hold_identity(uow, piece, gathered.transfer))
             case _:
                 self.store.write(lambda uow: work.complete(uow, piece))
+
+    @staticmethod
+    def _hold_identity(uow: UnitOfWork, piece: Work, transfer: Transfer) -> None:
+        work.complete(uow, piece)
+        about = {"stay": transfer.stay_id, "transfer": transfer.id}
+        holds.raise_hold(uow, HoldKind.IDENTITY, org=transfer.sender_org, code="sources_disagree", **about)
 
     @staticmethod
     def _withdraw(uow: UnitOfWork, piece: Work, transfer: Transfer, stay: Stay, reason: str) -> None:

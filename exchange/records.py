@@ -411,6 +411,7 @@ class Delivery(Record):
     collected_at: datetime | None = None
     opened_at: datetime | None = None
     opened_by: str | None = None
+    withdrawal_seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

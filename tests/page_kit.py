@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exchange.fhir import codes
 from exchange.fhir.content import Content, Medicine, OrganisationFacts, Statement
-from exchange.fhir.document import build_document, letter_digest
+from exchange.fhir.document import build_document
 from exchange.fhir.draft import Entry, Letter, LetterStatus
 from exchange.fhir.stated import (
     Bag,
@@ -264,7 +264,7 @@ def facts(**changes: object) -> TransferFacts:
         opened=(Read("Priya Testworth", NOW, 1),),
         letters=tuple(
             LetterFacts(letter.title, letter.media_type, len(letter.content), f"/home/letters/{number}",
-                        letter.content.decode() if letter.media_type == "text/plain" else None, letter_digest(letter))
+                        letter.content.decode() if letter.media_type == "text/plain" else None)
             for number, letter in enumerate((TEXT_LETTER, PDF_LETTER))
         ),
     )  # fmt: skip

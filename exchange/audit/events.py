@@ -51,6 +51,7 @@ KINDS: dict[str, Kind] = {
     "letter.collected": Kind("R", _EXPORT, _DISCLOSE),
     "document.opened": Kind("R", _REST, (_RESTFUL, "read", "read")),
     "letter.opened": Kind("R", _REST, (_RESTFUL, "read", "read")),
+    "withdrawal.seen": _UPDATE,
     "answer.given": _CREATE,
     "link.made": _CREATE,
     "link.used": _UPDATE,

@@ -38,10 +38,11 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A version with its contents: `contents` by part id, only what the page shows (document, text letters); `names` by person id."""
+    """A version with its contents. `versions`: every delivery of the transfer, oldest first; `contents` by part id, only what the page
+    shows (document, text letters); `names` by person id."""
 
     item: InboxItem
-    newest: int
+    versions: tuple[Delivery, ...]
     contents: Mapping[str, bytes]
     gate: bytes
     names: Mapping[str, str]
@@ -142,11 +143,16 @@ def open_version(uow: UnitOfWork, environment: Environment, caller: Caller, tran
     people = {answer.person_id for answer in item.answers} | {row.opened_by for row in rows}
     known = {person: uow.get(Person, person) for person in people if person}
     names = {person: row.name.text() for person, row in known.items() if row is not None}
-    return Opened(item, rows[-1].number, contents, item.version.gate.open(), names)
+    return Opened(item, tuple(rows), contents, item.version.gate.open(), names)
 
 
 def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:
-    """One audit row for each part whose content is shown."""
+    """One audit row for each part whose content is shown; of a withdrawn version, that a person saw that it is."""
+    delivery = opened.item.delivery
+    if delivery.state is DeliveryState.WITHDRAWN and delivery.withdrawal_seen_at is None and caller.person is not None:
+        uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=delivery.id, withdrawal_seen_at=None)
+        about = delivery.transfer_id
+        record(uow, "withdrawal.seen", org=caller.org, entity=about, detail=delivery.id, person=caller.person, transfer=about)
     for part in opened.item.parts:
         if part.id in opened.contents:
             is_letter = part.media_type != "application/fhir+json"

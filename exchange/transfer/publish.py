@@ -80,6 +80,11 @@ class Withdrawal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityConflict:
+    """Two sources of the stay disagree in NHS number or date of birth: nothing leaves before a person has looked."""
+
+
 def gather(uow: UnitOfWork, transfer_id: str, read: Read) -> Gathered | None:
     """Steps 1 and 2. None when the transfer is gone (erased)."""
     transfer = uow.get(Transfer, transfer_id)
@@ -160,7 +165,7 @@ def cancelled_by(sources: Sequence[Source]) -> str:
     return reason
 
 
-def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | None:
+def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | IdentityConflict | None:
     """Steps 3 and 4. None when nothing is to be done: no letter travels, no site, a hold, or nothing new to show."""
     state, reason = gathered.transfer.state, cancelled_by(gathered.sources)
     if reason:
@@ -179,10 +184,13 @@ def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | None:
         supplements=gathered.supplements,
         ward_contacts=ward_contacts(gathered.profile),
     )
+    if any(conflict.element == "identity" for conflict in content.conflicts):
+        return IdentityConflict()
     if not content.letters:
         return None
     document = build_document(content)
-    failed = tuple(sorted({issue.rule for issue in check_document(document) if issue.severity == "error"}))
+    issues = {issue.rule for issue in check_document(document, content.counts()) if issue.severity == "error"}
+    failed = tuple(sorted(issues | {f"count-{conflict.rule}" for conflict in content.conflicts if conflict.element == "count"}))
     gate = evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
     shown = shown_digest(document, content.letters, gate, bool(failed))
     if gathered.last is not None and gathered.last.shown.text() == shown and gathered.transfer.state is TransferState.PUBLISHED:

@@ -89,7 +89,6 @@ class LetterFacts:
     size_bytes: int
     url: str
     text: str | None = field(default=None, repr=False)
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

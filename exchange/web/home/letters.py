@@ -31,15 +31,14 @@ def newest_letter(papers: Papers) -> Resource:
 
 
 def letters_view(papers: Papers, letters: Sequence[LetterFacts], now: datetime) -> Iterator[Letter]:
-    """Each letter as it came; its author from the DocumentReference of the same digest, else of the same kind and size."""
+    """Each letter as it came; its author from the DocumentReference of the same kind and size."""
     known: dict[tuple[str, str], Resource] = {}
     for one in papers.of("DocumentReference"):
         attached = find(one, "content", 0, "attachment")
         alike = (text(attached, "contentType"), text(attached, "size"))
         known[alike] = {} if alike in known else one  # two alike: better no author than a wrong one
-        known["digest", text(one, "masterIdentifier", "value") or "none"] = one
     for letter in letters:
-        one = known.get(("digest", letter.digest)) or known.get((letter.media_type, str(letter.size_bytes)), {})
+        one = known.get((letter.media_type, str(letter.size_bytes)), {})
         kind = {"application/pdf": "PDF", "text/plain": "text"}.get(letter.media_type, letter.media_type)
         what = f"{kind}, {max(1, round(letter.size_bytes / 1000))} KB"
         title = letter.title or text(one, "content", 0, "attachment", "title")

@@ -43,7 +43,7 @@ from exchange.web.home.facts import (
 from exchange.web.home.inbox import inbox_view
 from exchange.web.home.render import CONTENT_SECURITY_POLICY, STYLESHEET, Renderer
 from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import transfer_view
+from exchange.web.home.view import condition_words, transfer_view
 
 log = structlog.get_logger("wardpost.home")
 LONDON = ZoneInfo("Europe/London")
@@ -105,10 +105,21 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
         return sha256(b"wardpost/csrf/1" + request.cookies.get(cookie, "").encode()).hexdigest()
 
     def frame_of(request: Request, who: SignedIn) -> Frame:
-        home = exchange.store.read(lambda uow: uow.get(Organisation, who.person.org))
+        home, hospitals = exchange.store.read(
+            lambda uow: (uow.get(Organisation, who.person.org), uow.find(Organisation, kind="hospital", phone__ne=""))
+        )
+        desk = hospitals[0] if len(hospitals) == 1 else None  # with several, nobody can say which one this home wants
         role = _ROLE_WORDS[str(who.person.role)]
         return Frame(
-            home.name if home else who.person.org, who.person.name.text(), role, is_trial, csrf_of(request), "/home", "/home/sign-out"
+            home.name if home else who.person.org,
+            who.person.name.text(),
+            role,
+            is_trial,
+            csrf_of(request),
+            "/home",
+            "/home/sign-out",
+            desk.phone if desk else "",
+            desk.name if desk else "",
         )
 
     def checked_form(request: Request, form: FormData) -> FormData:
@@ -227,7 +238,8 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
             errors = answers.mistakes(kind, fields, planned_known=bool(item.person.expected_leaving))
             if errors:
                 return show_papers(request, who, transfer, number, answers.Tried(kind, fields, conditions, errors))
-            reason, content = read_answer(kind, fields, conditions, item.person.expected_leaving)
+            gate = json.loads(item.version.gate.open())
+            reason, content = read_answer(kind, fields, condition_words(gate, conditions), item.person.expected_leaving)
             given = exchange.answer(caller, item.delivery.id, AnswerKind(kind), reason, content)
             return RedirectResponse(f"/home/{transfer}/answered/{given.id}", 303, HEADERS)
 
@@ -287,7 +299,7 @@ def inbox_rows(items: list[InboxItem]) -> list[InboxRow]:
                 answer=_given(last, "") if last else None,
                 withdrawn_at=item.delivery.updated_at if withdrawn else None,
                 withdrawn_why=_WITHDRAWN.get(item.transfer.withdrawn_reason, ""),
-                is_withdrawal_seen=False,
+                is_withdrawal_seen=item.delivery.withdrawal_seen_at is not None,
                 left_at=item.person.left_at,
                 ward_phone=item.person.ward_phone,
             )
@@ -329,12 +341,12 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
         if part.media_type != FHIR_JSON
     )
     withdrawn = delivery.state is DeliveryState.WITHDRAWN
-    read = (Read(names.get(delivery.opened_by or "", ""), delivery.opened_at, delivery.number),) if delivery.opened_at else ()
+    read = tuple(Read(names.get(row.opened_by or "", ""), row.opened_at, row.number) for row in opened.versions if row.opened_at)
     return TransferFacts(
         frame=frame,
         transfer_id=item.transfer.id,
         version=delivery.number,
-        newest_version=opened.newest,
+        newest_version=opened.versions[-1].number,
         published_at=item.version.published_at,
         resident=resident_of(item),
         answer_url=f"{base}/answer",

@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("collected_at", sa.BigInteger(), nullable=True),
         sa.Column("opened_at", sa.BigInteger(), nullable=True),
         sa.Column("opened_by", sa.Text(), nullable=True),
+        sa.Column("withdrawal_seen_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
         sa.UniqueConstraint("event_id", name=op.f("uq_delivery_event_id")),
         sa.UniqueConstraint("recipient_org", "change", name=op.f("uq_delivery_recipient_org_change")),
