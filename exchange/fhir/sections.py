@@ -4,6 +4,7 @@ Five answers, five looks (pages.md 1): a value; "None known" with who and when; 
 does not send.
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -192,8 +193,12 @@ def _people(content: Content, role: str) -> str:
 
 def _extensions(resource: object) -> list[tuple[str, str]]:
     """Coded extensions in words (admission and discharge method, …): the label is the end of the URL."""
-    labels = (text(extension, "url").rsplit("/", 1)[-1].removeprefix("Extension-UKCore-") for extension in parts(resource, "extension"))
-    return list(zip(labels, (codes_in_words(part(e, "valueCodeableConcept")) for e in parts(resource, "extension")), strict=True))
+    found = []
+    for extension in parts(resource, "extension"):
+        name = text(extension, "url").rsplit("/", 1)[-1].removeprefix("Extension-UKCore-")
+        label = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
+        found.append((label, codes_in_words(part(extension, "valueCodeableConcept"))))
+    return found
 
 
 def _alerts(content: Content) -> list[Xhtml]:

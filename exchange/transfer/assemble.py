@@ -60,11 +60,11 @@ def assemble(
     letters = [source.draft for source in ordered if source.draft.kind is SourceKind.LETTER]
     told = [*letters, *feeds]  # a letter speaks first, so that any feed's word comes later and wins
     stated, said = merge(supplements)
-    people = _people(feeds, letters)
+    people = _named_wards(_people(feeds, letters), ward_contacts or {})
     encounter, left_at = _stay(told, feeds)
     allergies, allergies_by, allergy_conflicts = _allergies(feeds, letters, stated.allergies, said.get("allergies"))
     medicines, has_list, medicine_conflicts = _medicines(letters, stated, said)
-    ward = next((text(number, "value") for entry in people if entry.role == "ward" for number in parts(entry.resource, "identifier")), "")
+    ward = next((_ward_code(entry) for entry in people if entry.role == "ward"), "")
     return Content(
         transfer_id=transfer_id,
         version=version,
@@ -216,6 +216,20 @@ def _people(feeds: Sequence[Draft], letters: Sequence[Draft]) -> tuple[Entry, ..
     """Ward, consultants, GP: each from the newest feed that has it, else the newest letter."""
     roles = ("ward", *codes.PARTICIPANTS, "gp", "gp-practice")
     return tuple(entry for role in roles for entry in _of_roles(_newest_with(feeds, role) or _newest_with(letters, role), role))
+
+
+def _ward_code(entry: Entry) -> str:
+    return next((text(number, "value") for number in parts(entry.resource, "identifier")), "")
+
+
+def _named_wards(people: Sequence[Entry], known: Mapping[str, Contact]) -> tuple[Entry, ...]:
+    """A ward by the name that the sender's profile gives its code; the code stays as its identifier."""
+
+    def named(entry: Entry) -> Entry:
+        contact = known.get(_ward_code(entry)) if entry.role == "ward" else None
+        return replace(entry, resource={**entry.resource, "name": contact.who}) if contact and contact.who else entry
+
+    return tuple(map(named, people))
 
 
 def _signed(draft: Draft) -> bool:

@@ -141,7 +141,7 @@ def _stated(uow: UnitOfWork, row: Supplement) -> StatedSupplement:
     content = load_strict(row.content.open())
     assert isinstance(content, dict)
     said_at = str(content.get("said_at") or instant(row.received_at))
-    name, role = (person.name.text(), str(person.role)) if person else ("", "")
+    name, role = (person.name.text(), str(person.role).replace("_", " ")) if person else ("", "")
     return StatedSupplement(name, role, said_at, content, row.id)
 
 
@@ -240,7 +240,7 @@ def _summary(gathered: Gathered, prepared: Prepared) -> Summary:
         hospital=gathered.sender.name,
         expected_leaving=content.expected_leaving,
         left_at=content.left_at,
-        missing=tuple(gap.title for gap in prepared.gate.gaps),
+        missing=tuple(gap.detail or gap.title for gap in prepared.gate.gaps),
     )
 
 
