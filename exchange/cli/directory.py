@@ -93,6 +93,16 @@ def sites_list(data: Data = None) -> None:
     show("Sites", ("code", "name", "kind", "postcode", "phone", ""), rows, "None yet. Enter one: wardpost sites add CODE NAME")
 
 
+@sites.command("keys")
+def sites_keys(code: Annotated[str, typer.Argument(help="ODS code.")], data: Data = None) -> None:
+    """Make a hospital's or home's next pair of keys; each lives a year, and old ones still open what they opened."""
+    from exchange.directory.entries import get_organisation, make_keys
+
+    with service(data) as exchange:
+        exchange.store.write(lambda uow: make_keys(uow, get_organisation(uow, code).id))
+    print(f"{code}: new keys from now on")
+
+
 @sites.command("find")
 def sites_find(postcode: Annotated[str, typer.Argument(help="From the person's papers.")], data: Data = None) -> None:
     """The homes at a postcode; look-alikes stand together. Nothing is chosen for you."""

@@ -23,7 +23,7 @@ def add_organisation(uow: UnitOfWork, organisation: Organisation) -> Organisatio
     known = uow.get(Organisation, organisation.id)
     if known is None:
         uow.insert(organisation)
-        _make_keys(uow, organisation.id)
+        make_keys(uow, organisation.id)
         if organisation.kind == "home":
             uow.insert(Mailbox(organisation.id))
     else:
@@ -33,7 +33,8 @@ def add_organisation(uow: UnitOfWork, organisation: Organisation) -> Organisatio
     return organisation
 
 
-def _make_keys(uow: UnitOfWork, ods: str) -> None:
+def make_keys(uow: UnitOfWork, ods: str) -> None:
+    """A fresh pair, valid for a year from now; what older opening keys can open, they still open."""
     pair = make_organisation_keys()
     for use, jwk in (("sig", pair.signing), ("enc", pair.opening)):
         public = public_part(jwk)

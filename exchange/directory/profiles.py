@@ -34,7 +34,6 @@ class SenderProfile:
     pharmacy: Contact | None = None
     gate_profile: str = "letter only"
     erase_raw_after_days: int = 14
-    is_enhanced: bool = False
 
     @property
     def keeps_raw_for(self) -> timedelta:

@@ -62,16 +62,6 @@ class Seen(NamedTuple):
     digest: str
 
 
-class PartContent(NamedTuple):
-    """A part before sealing. The content is a patient's: it stays out of `repr`."""
-
-    type: str
-    content: bytes
-
-    def __repr__(self) -> str:
-        return f"PartContent(type={self.type!r}, {len(self.content)} bytes)"
-
-
 @dataclass(frozen=True, slots=True)
 class SealedVersion:
     """A version as it is stored: the JWS, and one JWE per part. Copy these bytes, never serialise them anew."""

@@ -61,10 +61,6 @@ class Kek:
             )
         return unwrap_data_key(generation.sealing_key, key_id, sealed)
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Is this row sealed under the current generation? Rotation re-seals the others: wrap(unwrap(...))."""
-        return read_key_id(sealed) == self.current.key_id
-
 
 def create_kek_file(path: Path, *, data_folder: Path, now: int, random_bytes: RandomBytes) -> Kek:
     """Make the file with its first generation. KekRefused: kek_exists, kek_inside_data_folder."""
@@ -77,7 +73,7 @@ def create_kek_file(path: Path, *, data_folder: Path, now: int, random_bytes: Ra
         raise KekRefused(
             "kek_exists",
             f"There is a key file at {path} already; a new one would make the old data unreadable.",
-            next_step="Use it, or add a generation with `wardpost key rotate`.",
+            next_step="Use it: it belongs to a database that is there already.",
         ) from None
     return kek
 
@@ -93,7 +89,7 @@ def load_kek_file(path: Path, *, data_folder: Path) -> Kek:
         raise KekRefused(
             "kek_missing",
             f"There is no key file at {path}; without it the data cannot be read.",
-            next_step="Restore the copy you keep apart from the backups; on a new installation run `wardpost key create`.",
+            next_step="Restore the copy you keep apart from the backups; a new installation makes one when it first starts.",
         ) from None
     except OSError as error:
         _refuse_unreadable(path, error.strerror or "it cannot be opened")
@@ -101,29 +97,9 @@ def load_kek_file(path: Path, *, data_folder: Path) -> Kek:
         raise KekRefused(
             "kek_open_to_others",
             f"Others than its owner can reach the key file {path} (mode {mode & 0o777:04o}).",
-            next_step=f"Run `chmod 600 {path}`, and think whether someone has read it: if so, `wardpost key rotate`.",
+            next_step=f"Run `chmod 600 {path}`, and think whether someone has read it.",
         )
     return _parse(path, data)
-
-
-def rotate_kek_file(path: Path, *, data_folder: Path, now: int, random_bytes: RandomBytes) -> Kek:
-    """Add a generation and make it current; the old ones stay. The file is replaced whole. The caller re-seals data_key rows."""
-    kek = load_kek_file(path, data_folder=data_folder)
-    generation = _new_generation(now, random_bytes)
-    rotated = Kek(generation.sealing_key, {**kek.generations, generation.sealing_key.key_id: generation})
-    real = path.resolve()  # a mounted secret may be a link: replace the file, not the link
-    beside = real.with_name(real.name + ".new")
-    try:
-        _write_new(beside, _serialise(rotated))
-    except FileExistsError:
-        raise KekRefused(
-            "kek_exists",
-            f"{beside} is left from a rotation that did not finish, or one is running.",
-            next_step="When none is running, delete it and rotate again: nothing was sealed under it.",
-        ) from None
-    beside.replace(real)
-    _sync_folder(real.parent)
-    return rotated
 
 
 def _new_generation(now: int, random_bytes: RandomBytes) -> KekGeneration:

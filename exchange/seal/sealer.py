@@ -30,9 +30,6 @@ class KekSealer:
     def key_id(self, value: bytes) -> str:
         return columns.read_key_id(value).hex()
 
-    def new_index_key(self) -> bytes:
-        return self.random_bytes(32)
-
     def index(self, key: bytes, field: str, scope: str, value: str) -> bytes | None:
         """`local_id` takes `system|value`; a digest is indexed as a source id, which it stands in for."""
         made = blind.IndexKey(0, key)

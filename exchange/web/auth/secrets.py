@@ -1,7 +1,6 @@
 """The secrets of links, sessions and access tokens: 32 random bytes as text; a row holds the hash of the text (envelope.md 5)."""
 
 import hashlib
-import hmac
 from collections.abc import Callable
 
 from exchange.seal.keys import encode_base64url
@@ -18,8 +17,3 @@ def make_secret(random_bytes: Callable[[int], bytes]) -> str:
 def hash_secret(text: str) -> bytes:
     """SHA-256 of the text, 32 bytes: what the row holds and is looked up by. Takes whatever a stranger sends."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def is_secret(text: str, stored_hash: bytes) -> bool:
-    """Is this the secret of the row? Compared as bytes in constant time: compare_digest refuses non-ASCII text."""
-    return hmac.compare_digest(hash_secret(text), stored_hash)
