@@ -26,7 +26,7 @@ from exchange.mailbox import answers, collect
 from exchange.mailbox.collect import Caller, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, deliver
 from exchange.model import SERVICE, AnswerKind, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
-from exchange.ports import Bus, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import (
     Answer,
     DataKey,
@@ -54,10 +54,19 @@ _BATCH = 16
 class Exchange:
     """The service over its ports. Methods are plain and blocking; who needs `async` wraps them."""
 
-    def __init__(self, store: Store, bus: Bus, readers: Readers, environment: Environment, fail: FailPoints = no_fail_points) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        readers: Readers,
+        check: DocumentCheck,
+        environment: Environment,
+        fail: FailPoints = no_fail_points,
+    ) -> None:
         self.store = store
         self.bus = bus
         self.readers = readers
+        self.check = check
         self.environment = environment
         self.fail = fail
         self.woken: Callable[[], None] = lambda: None
@@ -116,7 +125,7 @@ class Exchange:
         gathered = self.store.read(lambda uow: publish.gather(uow, piece.subject_id, self.readers.read))
         decision = None
         if gathered is not None:
-            decision = self.store.read(lambda uow: publish.prepare(gathered, uow.now))
+            decision = self.store.read(lambda uow: publish.prepare(gathered, uow.now, self.check))
         match decision:
             case Prepared() if gathered is not None:
                 prepared = decision
@@ -278,11 +287,13 @@ class Exchange:
         """One page of the home's mailbox, in order of change; is there more? Audited when it discloses something new."""
         scope = Scope(caller.org, Role.RECIPIENT)
 
-        def look(uow: UnitOfWork) -> tuple[list[InboxItem], bool]:
-            return collect.page(uow, caller.org, after_change=after_change, since=since, before=before, count=count)
+        def look(uow: UnitOfWork) -> tuple[list[InboxItem], bool, bool]:
+            items, more = collect.page(uow, caller.org, after_change=after_change, since=since, before=before, count=count)
+            return items, more, collect.needs_note(uow, caller.org, items)
 
-        items, more = self.store.read(look, scope)
-        self.store.write(lambda uow: collect.note_listed(uow, caller, items), scope)
+        items, more, is_noted = self.store.read(look, scope)
+        if is_noted:
+            self.store.write(lambda uow: collect.note_listed(uow, caller, items), scope)
         return items, more
 
     def delivery(self, caller: Caller, delivery_id: str) -> InboxItem:

@@ -32,6 +32,14 @@ class Readers(Protocol):
         ...
 
 
+class DocumentCheck(Protocol):
+    """The conformance check that runs before every publish."""
+
+    def __call__(self, document: Mapping[str, object], expected: Mapping[str, int]) -> Sequence[str]:
+        """Ids of the rules that the document breaks (severity error), sorted; `expected`: how many of each resource type went in."""
+        ...
+
+
 class FailPoints(Protocol):
     """Named places before and after each durable step. The product's own does nothing; tests kill the process there."""
 

@@ -3,7 +3,7 @@
 import os
 import resource
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ import adapters.hl7v2 as hl7v2
 from adapters.hl7v2.reader import header_of
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
+from exchange.check.document_rules import check_document
 from exchange.config import Settings
 from exchange.errors import Refused
 from exchange.fhir.draft import Draft, ReadingProfile, Unreadable
@@ -45,6 +46,11 @@ class AdapterReaders:
         raise Unreadable("unknown_format", "These bytes are no format that we read.")
 
 
+def broken_rules(document: Mapping[str, object], expected: Mapping[str, int]) -> list[str]:
+    """Implements ports.DocumentCheck with the document rules."""
+    return sorted({issue.rule for issue in check_document(document, expected) if issue.severity == "error"})
+
+
 def open_exchange(
     settings: Settings,
     *,
@@ -74,7 +80,7 @@ def open_exchange(
     store = SqliteStore(settings.database, KekSealer(kek, os.urandom), clock, new_id, fail)
     if is_new or store.read(lambda uow: uow.count(IndexKey)) == 0:
         store.write(_first_index_key)
-    return Exchange(store, TableBus(store), AdapterReaders(), settings.environment, fail)
+    return Exchange(store, TableBus(store), AdapterReaders(), broken_rules, settings.environment, fail)
 
 
 def _first_index_key(uow: UnitOfWork) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from exchange.audit.events import record
 from exchange.directory.keys import Directory, holder, private_key
@@ -13,6 +13,8 @@ from exchange.records import Answer, Delivery, Mailbox, Part, Person, Transfer, 
 from exchange.seal.envelope import open_manifest, open_part
 from exchange.transfer.match import Summary, read_summary
 from exchange.transfer.transfers import emit
+
+_SEEN_STEP = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,15 @@ def page(
         where["updated_at__lt"] = before
     rows = uow.find(Delivery, order="change", limit=count + 1, **where)
     return [item_of(uow, row) for row in rows[:count]], len(rows) > count
+
+
+def needs_note(uow: UnitOfWork, org: str, items: list[InboxItem]) -> bool:
+    """Whether a list disclosed something new, or last-seen is a minute old: else a poll writes nothing."""
+    mailbox = uow.get(Mailbox, org)
+    if mailbox is None:
+        return False
+    is_new = any(item.delivery.change > mailbox.listed_change for item in items)
+    return is_new or mailbox.polled_at is None or mailbox.polled_at < uow.now - _SEEN_STEP
 
 
 def note_listed(uow: UnitOfWork, caller: Caller, items: list[InboxItem]) -> None:

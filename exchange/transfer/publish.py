@@ -17,7 +17,6 @@ from typing import assert_never
 import msgspec
 
 from exchange.audit.events import record
-from exchange.check.document_rules import check_document
 from exchange.directory.keys import current_key, private_key, public_jwk
 from exchange.directory.profiles import SenderProfile, parse_profile
 from exchange.errors import Gone
@@ -32,7 +31,7 @@ from exchange.intake.accept import digest_of, instant, raw_bytes
 from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open
 from exchange.intake.work import complete
 from exchange.model import Environment, HoldKind, SubmissionState, TransferState
-from exchange.ports import UnitOfWork
+from exchange.ports import DocumentCheck, UnitOfWork
 from exchange.records import Organisation, Part, Person, Sealed, Sender, Stay, Submission, Supplement, Transfer, Version, Work
 from exchange.seal.envelope import SealedVersion, seal
 from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_order
@@ -165,7 +164,7 @@ def cancelled_by(sources: Sequence[Source]) -> str:
     return reason
 
 
-def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | IdentityConflict | None:
+def prepare(gathered: Gathered, now: datetime, check: DocumentCheck) -> Prepared | Withdrawal | IdentityConflict | None:
     """Steps 3 and 4. None when nothing is to be done: no letter travels, no site, a hold, or nothing new to show."""
     state, reason = gathered.transfer.state, cancelled_by(gathered.sources)
     if reason:
@@ -189,8 +188,8 @@ def prepare(gathered: Gathered, now: datetime) -> Prepared | Withdrawal | Identi
     if not content.letters:
         return None
     document = build_document(content)
-    issues = {issue.rule for issue in check_document(document, content.counts()) if issue.severity == "error"}
-    failed = tuple(sorted(issues | {f"count-{conflict.rule}" for conflict in content.conflicts if conflict.element == "count"}))
+    lost = [f"count-{conflict.rule}" for conflict in content.conflicts if conflict.element == "count"]
+    failed = (*check(document, content.counts()), *lost)
     gate = evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
     shown = shown_digest(document, content.letters, gate, bool(failed))
     if gathered.last is not None and gathered.last.shown.text() == shown and gathered.transfer.state is TransferState.PUBLISHED:

@@ -63,7 +63,9 @@ def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
     if not transfers and _points_to_a_home(uow, draft):
         transfers = [open_possible(uow, stay, draft.expected_leaving)]
     for transfer in transfers:
-        if transfer.recipient_org is None and draft.kind is SourceKind.LETTER:
+        if transfer.recipient_org is None and uow.count(
+            Submission, stay_id=stay.id, kind=str(SourceKind.LETTER), state=SubmissionState.READ
+        ):
             raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
         elif transfer.recipient_org is not None:
             enqueue(uow, "publish", transfer.id)

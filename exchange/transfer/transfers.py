@@ -66,7 +66,7 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> 
             nhs_number=stay.nhs_number,
             transfer=transfer.id,
         )
-    resolve_if_open(uow, HoldKind.UNADDRESSED, stay.id, "addressed", person.id)
+    resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "addressed", person.id)
     enqueue(uow, "publish", transfer.id)
     return get_transfer(uow, transfer.id)
 

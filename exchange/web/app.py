@@ -23,6 +23,8 @@ from exchange.web.home.routes import home_router
 from exchange.web.transfers import transfers_router
 
 log = structlog.get_logger("wardpost.web")
+# Larger than any body that a route takes: the routes have limits of their own.
+MAX_BODY_BYTES = 1_048_576
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -55,7 +57,7 @@ class RequestLog:
 def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     """The whole web side over one Exchange."""
     base = settings.public_url
-    app = FastAPI(title="Wardpost", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Wardpost", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, max_body_size=MAX_BODY_BYTES)
     tokens = Tokens(exchange.store, f"{base}/oauth2/token", os.urandom)
     app.add_middleware(RequestLog)
     app.add_exception_handler(WardpostError, on_wardpost_error)

@@ -1,5 +1,6 @@
 """The whole way in one process: three people, their badges, the home's mailbox, answers, late changes. fsck is the oracle."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from exchange.errors import Conflict, Gone, NotFound, Refused
 from exchange.mailbox.collect import Caller
 from exchange.model import AnswerKind, DeliveryState, TransferState
 from exchange.records import Submission, Transfer
+from exchange.wiring import broken_rules
 from tests.app_kit import HOME, OTHER_HOME, kit
 
 
@@ -138,3 +140,33 @@ def test_someone_going_home_leaves_nothing_anywhere(tmp_path: Path) -> None:
         rows = service.exchange.store.read(lambda uow: uow.find(Submission))
         assert {row.state for row in rows} == {"erased"}
         assert service.findings() == []
+
+
+def test_a_letter_without_a_confirmed_home_is_held_until_somebody_confirms(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        service.story(0, confirmed=False)
+        holds = service.exchange.list_holds()
+        assert [(hold.kind, hold.owner != "", hold.deadline_at > hold.raised_at) for hold in holds] == [("unaddressed", True, True)]
+        service.story(0)
+        assert service.exchange.list_holds() == []
+        assert service.findings() == []
+
+
+def test_a_failed_check_holds_the_structured_version_and_the_letter_goes(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        service.exchange.check = lambda document, expected: broken_rules(without_a_medicine(document), expected)
+        transfer = service.story(0)
+        newest = service.exchange.poll(service.caller())[0][-1]
+        assert newest.delivery.state is DeliveryState.CURRENT
+        assert [part.media_type for part in newest.parts] == ["text/plain"]
+        assert [(hold.kind, hold.transfer_id) for hold in service.exchange.list_holds()] == [("failed_check", transfer)]
+        assert service.exchange.open_version(service.caller(), transfer).contents
+        assert service.findings() == []
+
+
+def without_a_medicine(document: Mapping[str, object]) -> dict[str, object]:
+    """A document that lost one medicine on the way."""
+    entries = document["entry"]
+    assert isinstance(entries, list)
+    lost = next((entry for entry in entries if entry["resource"]["resourceType"] == "MedicationStatement"), None)
+    return {**document, "entry": [entry for entry in entries if entry is not lost]}
