@@ -27,20 +27,7 @@ from exchange.mailbox.collect import Caller, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, deliver
 from exchange.model import SERVICE, AnswerKind, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
 from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
-from exchange.records import (
-    Answer,
-    DataKey,
-    Delivery,
-    Hold,
-    Part,
-    Sealed,
-    Sender,
-    Stay,
-    Submission,
-    Supplement,
-    Transfer,
-    Work,
-)
+from exchange.records import Answer, DataKey, Delivery, Hold, Part, Sealed, Sender, Stay, Submission, Supplement, Transfer, Work
 from exchange.transfer import publish, transfers
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive, replay
@@ -55,13 +42,7 @@ class Exchange:
     """The service over its ports. Methods are plain and blocking; who needs `async` wraps them."""
 
     def __init__(
-        self,
-        store: Store,
-        bus: Bus,
-        readers: Readers,
-        check: DocumentCheck,
-        environment: Environment,
-        fail: FailPoints = no_fail_points,
+        self, store: Store, bus: Bus, readers: Readers, check: DocumentCheck, environment: Environment, fail: FailPoints = no_fail_points
     ) -> None:
         self.store = store
         self.bus = bus

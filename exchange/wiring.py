@@ -52,11 +52,7 @@ def broken_rules(document: Mapping[str, object], expected: Mapping[str, int]) ->
 
 
 def open_exchange(
-    settings: Settings,
-    *,
-    clock: Clock = now_utc,
-    new_id: Callable[[], str] = new_uuid,
-    fail: FailPoints = no_fail_points,
+    settings: Settings, *, clock: Clock = now_utc, new_id: Callable[[], str] = new_uuid, fail: FailPoints = no_fail_points
 ) -> Exchange:
     """The service over the embedded store; makes data folder, KEK and tables the first time.
 

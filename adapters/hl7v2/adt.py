@@ -4,17 +4,7 @@ from collections.abc import Mapping
 
 from adapters.hl7v2.reader import Cell, Message, Segment
 from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import (
-    THO,
-    UK_CORE,
-    concept,
-    national_concept,
-    practitioner,
-    put,
-    put_moment,
-    take_expected,
-    take_moment,
-)
+from adapters.hl7v2.types import THO, UK_CORE, concept, national_concept, practitioner, put, put_moment, take_expected, take_moment
 from exchange.fhir.draft import Entry, ReadingProfile, Resource, Sign
 
 _ACT_CODE = f"{THO}v3-ActCode"

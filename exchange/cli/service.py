@@ -49,8 +49,7 @@ def fsck(data: Data = None) -> None:
 
 
 def doctor(
-    data: Data = None,
-    states: Annotated[bool, typer.Option(help="Print the picture of a transfer's states and end.")] = False,
+    data: Data = None, states: Annotated[bool, typer.Option(help="Print the picture of a transfer's states and end.")] = False
 ) -> None:
     """Name every setting that is unsafe or unfinished, and what to do about it. Exit 1 when one is unsafe."""
     from exchange.cli.doctor import look_at

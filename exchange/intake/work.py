@@ -57,9 +57,6 @@ def give_back(uow: UnitOfWork, work: Work, error_code: str) -> bool:
     """Put failed work off with growing pauses; True when it has failed too often and a person must look."""
     pause = min(_BACKOFF_LIMIT_SECONDS, 2**work.attempts)
     uow.update(
-        Work,
-        {"leased_until": None, "due_at": uow.now + timedelta(seconds=pause), "error_code": error_code},
-        id=work.id,
-        fence=work.fence,
+        Work, {"leased_until": None, "due_at": uow.now + timedelta(seconds=pause), "error_code": error_code}, id=work.id, fence=work.fence
     )
     return work.attempts >= GIVE_UP_AFTER

@@ -76,10 +76,7 @@ def load_strict_json(data: bytes) -> object:
     """Parse UTF-8 JSON. ValueError for duplicate names, floats, NaN, endless nesting and everything that is not JSON."""
     try:
         return json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_refuse_duplicates,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
+            data.decode("utf-8"), object_pairs_hook=_refuse_duplicates, parse_float=_refuse_number, parse_constant=_refuse_number
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None

@@ -39,11 +39,7 @@ class EnvelopeRefused(WardpostError):
     """
 
     def __init__(self, code: RefusalCode) -> None:
-        super().__init__(
-            code,
-            "This document was changed or is not for you; ring the sender.",
-            next_step=f"Say this code to them: {code}.",
-        )
+        super().__init__(code, "This document was changed or is not for you; ring the sender.", next_step=f"Say this code to them: {code}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,7 @@ def gather(uow: UnitOfWork, transfer_id: str, read: Read) -> Gathered | None:
 
 def facts_of(organisation: Organisation) -> OrganisationFacts:
     """What the document says of an organisation, from the directory alone."""
-    address = {
-        "line": [organisation.street] if organisation.street else [],
-        "city": organisation.town,
-        "postalCode": organisation.postcode,
-    }
+    address = {"line": [organisation.street] if organisation.street else [], "city": organisation.town, "postalCode": organisation.postcode}
     return OrganisationFacts(
         organisation.id,
         organisation.name,

@@ -60,10 +60,7 @@ def answer_view(facts: TransferFacts, gaps: Sequence[tuple[str, str]], planned: 
         given=answer_words(said, now, version=facts.version) if said else "",
         is_read=f"Read by {seen[-1].who}, {times.at(seen[-1].at, now)}." if seen else "",
         closed=closed,
-        whens=(
-            *([{"value": "planned", "text": when}] if when else []),
-            {"value": "other", "text": "At another time (choose it below)"},
-        ),
+        whens=(*([{"value": "planned", "text": when}] if when else []), {"value": "other", "text": "At another time (choose it below)"}),
         days=({"value": "", "text": "Choose one"}, *({"value": iso, "text": words} for iso, words in times.next_days(now))),
         conditions=tuple({"value": rule, "text": words, "checked": rule in tried.conditions} for rule, words in gaps),
         reasons=({"value": "", "text": "Choose one"}, *({"value": code, "text": words} for code, words in CANNOT.items())),

@@ -18,12 +18,7 @@ class Value:
 NOT_RECORDED = Value("blank", codes.NOT_RECORDED)
 NOT_SENT = Value("never", codes.NOT_SENT)
 NO_REASON = Value("no-reason", codes.NO_REASON)
-_FIXED = {
-    codes.NOT_RECORDED: "blank",
-    codes.NOT_KNOWN_YET: "unknown",
-    codes.NOT_SENT: "never",
-    codes.NO_REASON: "no-reason",
-}
+_FIXED = {codes.NOT_RECORDED: "blank", codes.NOT_KNOWN_YET: "unknown", codes.NOT_SENT: "never", codes.NO_REASON: "no-reason"}
 
 
 def value(words: str, *, source: str = "", blank: Value = NOT_RECORDED) -> Value:

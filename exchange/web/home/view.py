@@ -134,10 +134,7 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
     parts = tuple(_parts(papers, not_sent))
     newest = newest_letter(papers)
     medicines = medicines_view(
-        papers,
-        has_list=text(gate, "profile") not in LETTER_PROFILES,
-        letter=f"{signed(newest, now)}." if newest else "",
-        now=now,
+        papers, has_list=text(gate, "profile") not in LETTER_PROFILES, letter=f"{signed(newest, now)}." if newest else "", now=now
     )
     tried = facts.tried
     return TransferView(
