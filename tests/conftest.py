@@ -1,0 +1,21 @@
+"""Rules of the whole suite: in CI a skip that is not listed here, with its reason, is a failure."""
+
+import os
+
+import pytest
+
+# Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
+ALLOWED_SKIPS = ("../shared/samples is not here", "../shared/hospital is not here", "../shared/cases is not here", "../shared/ukcore is not here")
+_seen: set[str] = set()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _seen.add(report.longrepr[2].removeprefix("Skipped: "))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    unknown = sorted(_seen - set(ALLOWED_SKIPS))
+    if os.environ.get("CI") and unknown:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nskipped for reasons that tests/conftest.py does not list: {unknown}")
