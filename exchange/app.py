@@ -13,7 +13,7 @@ from datetime import datetime
 import structlog
 
 from exchange.audit import query as audit_query
-from exchange.audit.events import record
+from exchange.audit.events import About, of_transfer, record
 from exchange.audit.query import AuditPage, AuditSearch, TraceLine
 from exchange.directory import entries
 from exchange.directory.profiles import parse_profile
@@ -23,9 +23,9 @@ from exchange.fhir.json import dump
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
 from exchange.mailbox import answers, collect
-from exchange.mailbox.collect import Caller, InboxItem, Opened
+from exchange.mailbox.collect import InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, deliver
-from exchange.model import SERVICE, AnswerKind, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
+from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
 from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import Answer, DataKey, Delivery, Hold, Part, Sealed, Sender, Stay, Submission, Supplement, Transfer, Work
 from exchange.transfer import publish, transfers
@@ -169,7 +169,7 @@ class Exchange:
                     continue
                 uow.delete(DataKey, owner_kind="submission", owner_id=submission.id)
                 uow.replace(submission, content=None, source_id=None, digest=None, state=SubmissionState.ERASED, erase_after=None)
-                record(uow, "data.erased", org=submission.sender_org, entity=submission.id, code="not_for_a_home")
+                record(uow, "data.erased", Caller(submission.sender_org), About(submission.id), code="not_for_a_home")
             return len(due)
 
         return self.store.write(erase)
@@ -213,12 +213,8 @@ class Exchange:
             record(
                 uow,
                 "supplement.added",
-                org=transfer.sender_org,
-                entity=transfer.id,
-                detail=row.id,
-                person=person.id,
-                nhs_number=stay.nhs_number if stay else None,
-                transfer=transfer.id,
+                Caller(transfer.sender_org, person=person.id),
+                of_transfer(transfer.id, detail=row.id, nhs_number=stay.nhs_number if stay else None),
             )
             work.enqueue(uow, "publish", transfer.id)
             return row
@@ -334,7 +330,7 @@ class Exchange:
         def note(uow: UnitOfWork) -> None:
             known = uow.get(Part, about)
             entity = known.transfer_id if known and known.recipient_org == caller.org else None
-            record(uow, "access.refused", org=caller.org, entity=entity, client=caller.client, person=caller.person, outcome="4", code=code)
+            record(uow, "access.refused", caller, About(entity), code=code, outcome="4")
 
         self.store.write(note)
 

@@ -44,6 +44,15 @@ class Scope:
 SERVICE = Scope("", Role.SERVICE)
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts: an organisation, and the client or the person that acts for it."""
+
+    org: str
+    client: str | None = None
+    person: str | None = None
+
+
 class SubmissionState(StrEnum):
     ACCEPTED = "accepted"
     READ = "read"

@@ -13,8 +13,7 @@ from exchange.cli.demo_story import admission, letter, people
 from exchange.cli.fsck import Finding, check_all
 from exchange.config import Settings
 from exchange.directory.entries import add_organisation, add_person, add_sender
-from exchange.mailbox.collect import Caller
-from exchange.model import Environment, PersonRole
+from exchange.model import Caller, Environment, PersonRole
 from exchange.ports import FailPoints, no_fail_points
 from exchange.records import Organisation, Sender
 from exchange.wiring import open_exchange

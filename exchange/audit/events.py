@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exchange.audit.leaf import Leaf, Outcome, commit
 from exchange.fhir.json import dump
-from exchange.model import Role
+from exchange.model import Caller, Role
 from exchange.ports import UnitOfWork
 from exchange.records import AuditEvent, Indexed, Person, Sealed
 
@@ -65,62 +65,50 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def record(
-    uow: UnitOfWork,
-    type: str,
-    *,
-    org: str,
-    entity: str | None = None,
-    detail: str | None = None,
-    other_org: str = "",
-    person: str | None = None,
-    client: str | None = None,
-    nhs_number: Indexed | None = None,
-    transfer: str | None = None,
-    outcome: Outcome = "0",
-    code: str = "",
-) -> str:
-    """Write one AuditEvent; its id. `entity` is what it is about (a transfer where there is one), `detail` the exact row.
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an event is about: `entity` (a transfer where there is one), `detail` the exact row, the person's index, `to` the other side.
 
-    `code` is a stable word for the reason (a hold's code, a refusal); never free text. `transfer` owns the sealed body.
+    `transfer` owns the sealed body, so that erasing the transfer erases it; without one the month does.
     """
+
+    entity: str | None = None
+    detail: str | None = None
+    nhs_number: Indexed | None = None
+    to: str = ""
+    transfer: str | None = None
+
+
+def of_transfer(transfer: str, detail: str | None = None, nhs_number: Indexed | None = None, to: str = "") -> About:
+    return About(transfer, detail, nhs_number, to, transfer)
+
+
+def record(uow: UnitOfWork, type: str, by: Caller, about: About, *, code: str = "", outcome: Outcome = "0") -> str:
+    """Write one AuditEvent; its id. `code` is a stable word for the reason (a hold's code, a refusal), never free text."""
     kind = KINDS[type]
     event_id = uow.new_id()
-    name = ""
-    if person is not None:
-        known = uow.get(Person, person) if uow.scope.role is Role.SERVICE or uow.scope.org == org else None
-        name = known.name.text() if known is not None else ""
-    body = dump(_body(uow, kind, type, org, other_org, entity, detail, person, client, name, outcome, code))
+    known = uow.get(Person, by.person) if by.person and (uow.scope.role is Role.SERVICE or uow.scope.org == by.org) else None
+    body = dump(_body(uow, kind, type, by, about, known.name.text() if known else "", outcome, code))
     salt = uow.random_bytes(32)
-    leaf = Leaf(
+    leaf = Leaf(event_id, int(uow.now.timestamp() * 1000), by.org, type, outcome, about.entity, commit(salt, body))
+    row = AuditEvent(
         id=event_id,
-        at_milliseconds=int(uow.now.timestamp() * 1000),
-        org=org,
+        leaf=leaf.to_bytes(KINDS.keys()),
+        recorded_at=uow.now,
+        org=by.org,
+        other_org=about.to,
         type=type,
+        action=kind.action,
         outcome=outcome,
-        entity=entity,
-        commitment=commit(salt, body),
+        entity_id=about.entity,
+        detail_id=about.detail,
+        person_id=by.person,
+        client_id=by.client,
+        nhs_number=about.nhs_number,
+        key_owner=about.transfer or f"month:{uow.now:%Y-%m}",
+        body=Sealed.of(salt + body),
     )
-    owner = transfer or f"month:{uow.now:%Y-%m}"
-    uow.insert(
-        AuditEvent(
-            event_id,
-            leaf.to_bytes(KINDS.keys()),
-            uow.now,
-            org,
-            other_org,
-            type,
-            kind.action,
-            outcome,
-            entity,
-            detail,
-            person,
-            client,
-            nhs_number,
-            owner,
-            Sealed.of(salt + body),
-        )
-    )
+    uow.insert(row)
     return event_id
 
 
@@ -137,36 +125,19 @@ def _agent(requestor: bool, ods: str, role: tuple[str, str, str]) -> dict[str, o
     }
 
 
-def _body(
-    uow: UnitOfWork,
-    kind: Kind,
-    type: str,
-    org: str,
-    other_org: str,
-    entity: str | None,
-    detail: str | None,
-    person: str | None,
-    client: str | None,
-    name: str,
-    outcome: Outcome,
-    code: str,
-) -> dict[str, object]:
+def _body(uow: UnitOfWork, kind: Kind, type: str, by: Caller, about: About, name: str, outcome: Outcome, code: str) -> dict[str, object]:
     """The AuditEvent in FHIR R4, after IHE BALP: who acted (organisation, person, client), on what, with which outcome."""
-    agents = [_agent(True, org, (_DCM, "110153", "Source Role ID"))]
-    if other_org:
-        agents.append(_agent(False, other_org, (_DCM, "110152", "Destination Role ID")))
-    if person is not None:
-        user = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{person}"}
+    agents = [_agent(True, by.org, (_DCM, "110153", "Source Role ID"))]
+    if about.to:
+        agents.append(_agent(False, about.to, (_DCM, "110152", "Destination Role ID")))
+    if by.person is not None:
+        user = {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{by.person}"}
         who = {"identifier": user, "display": name} if name else {"identifier": user}
         ircp = ("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient")
         agents.append({"type": {"coding": [_coding(ircp)]}, "who": who, "requestor": True})
-    if client is not None:
-        agents.append({"who": {"identifier": {"value": client}}, "requestor": True})
-    entities: list[dict[str, object]] = []
-    for what in (entity, detail):
-        if what is not None:
-            item: dict[str, object] = {"what": {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{what}"}}}
-            entities.append(item)
+    if by.client is not None:
+        agents.append({"who": {"identifier": {"value": by.client}}, "requestor": True})
+    whats = [what for what in (about.entity, about.detail) if what is not None]
     body: dict[str, object] = {
         "resourceType": "AuditEvent",
         "type": _coding(kind.type),
@@ -179,6 +150,6 @@ def _body(
     }
     if code:
         body["outcomeDesc"] = code
-    if entities:
-        body["entity"] = entities
+    if whats:
+        body["entity"] = [{"what": {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{what}"}}} for what in whats]
     return body

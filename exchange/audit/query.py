@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.audit.leaf import SALT_BYTES
 from exchange.errors import Gone
 from exchange.fhir.json import load_strict
+from exchange.model import Caller
 from exchange.ports import UnitOfWork
 from exchange.records import AuditEvent
 
@@ -54,7 +55,7 @@ def note_search(uow: UnitOfWork, org: str, client: str | None, search: AuditSear
     """The question itself is audited, by what it filtered on, not by the values."""
     asked = "+".join(name for name in ("nhs_number", "entity", "agent", "type", "since", "before") if getattr(search, name))
     index = uow.index("nhs_number", "", search.nhs_number) if search.nhs_number else None
-    record(uow, "audit.searched", org=org, client=client, nhs_number=index, code=asked)
+    record(uow, "audit.searched", Caller(org, client=client), About(nhs_number=index), code=asked)
 
 
 def search(uow: UnitOfWork, org: str, search: AuditSearch) -> AuditPage:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from exchange.app import Exchange
-    from exchange.mailbox.collect import Caller
+    from exchange.model import Caller
     from exchange.ports import UnitOfWork
     from exchange.records import Delivery
 
@@ -58,7 +58,7 @@ def _progress(delivery: "Delivery | None") -> str:
 
 def _caller(exchange: "Exchange", by: str) -> "Caller":
     from exchange.directory.entries import get_person
-    from exchange.mailbox.collect import Caller
+    from exchange.model import Caller
 
     person = exchange.store.read(lambda uow: get_person(uow, by))
     return Caller(person.org, person=person.id)

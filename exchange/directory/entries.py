@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.directory.profiles import parse_profile
 from exchange.errors import Conflict, NotFound, Refused
-from exchange.model import HOME_ROLES, HOSPITAL_ROLES, PersonRole, ods_code
+from exchange.model import HOME_ROLES, HOSPITAL_ROLES, Caller, PersonRole, ods_code
 from exchange.ports import UnitOfWork
 from exchange.records import AccessToken, Client, ClientKey, Link, Mailbox, Organisation, OrgKey, Person, Sealed, Sender, Session
 from exchange.seal.keys import make_organisation_keys, public_part, thumbprint
@@ -29,7 +29,7 @@ def add_organisation(uow: UnitOfWork, organisation: Organisation) -> Organisatio
     else:
         changes = {name: getattr(organisation, name) for name in Organisation.__slots__ if name not in ("id", "META")}
         uow.replace(known, **changes)
-    record(uow, "directory.changed", org=SERVICE_ORG, other_org=organisation.id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))
     return organisation
 
 
@@ -71,7 +71,7 @@ def add_person(uow: UnitOfWork, org: str, role: PersonRole, name: str, address: 
         raise Refused("person", "A person needs a name and a registered e-mail address.", next_step="Give both.")
     person = Person(uow.new_id(), organisation.id, role, Sealed.of(name.strip()), Sealed.of(address.strip()), uow.now)
     uow.insert(person)
-    record(uow, "directory.changed", org=SERVICE_ORG, other_org=organisation.id, detail=person.id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG), About(detail=person.id, to=organisation.id))
     return person
 
 
@@ -96,7 +96,7 @@ def add_client(uow: UnitOfWork, client_id: str, org: str, name: str, scopes: Seq
         if uow.get(ClientKey, kid) is not None:
             raise Conflict("client_keys", "Another client has a key with this kid.", next_step="Use the key's thumbprint as its kid.")
         uow.insert(ClientKey(kid, client_id, organisation.id, alg, jwk))
-    record(uow, "directory.changed", org=SERVICE_ORG, other_org=organisation.id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))
     return client
 
 
@@ -113,7 +113,7 @@ def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, pr
         uow.insert(sender)
     else:
         sender = uow.replace(known, org=organisation.id, channel=channel, port=port, profile=profile)
-    record(uow, "directory.changed", org=SERVICE_ORG, other_org=organisation.id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))
     return sender
 
 
@@ -129,7 +129,7 @@ def deactivate_person(uow: UnitOfWork, person_id: str) -> None:
     uow.update(Person, {"is_active": False}, id=person.id)
     uow.update(Link, {"revoked_at": uow.now}, person_id=person.id, revoked_at=None)
     uow.update(Session, {"revoked_at": uow.now}, person_id=person.id, revoked_at=None)
-    record(uow, "directory.changed", org=SERVICE_ORG, other_org=person.org, detail=person.id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG), About(detail=person.id, to=person.org))
 
 
 def revoke_client(uow: UnitOfWork, client_id: str) -> None:
@@ -137,4 +137,4 @@ def revoke_client(uow: UnitOfWork, client_id: str) -> None:
     if not uow.update(Client, {"revoked_at": uow.now}, id=client_id, revoked_at=None):
         raise NotFound("client", "No active client has this id.", next_step="List them: wardpost clients list")
     uow.update(AccessToken, {"revoked_at": uow.now}, client_id=client_id, revoked_at=None)
-    record(uow, "directory.changed", org=SERVICE_ORG, client=client_id)
+    record(uow, "directory.changed", Caller(SERVICE_ORG, client=client_id), About())

@@ -4,9 +4,10 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.directory.entries import SERVICE_ORG, get_person
 from exchange.errors import Refused
+from exchange.model import Caller
 from exchange.ports import UnitOfWork
 from exchange.records import Link, Organisation, Person, Session
 
@@ -34,7 +35,7 @@ def make_link(uow: UnitOfWork, person_id: str, secret_hash: bytes) -> Link:
     person = get_person(uow, person_id)
     link = Link(uow.new_id(), person.id, person.org, secret_hash, uow.now, uow.now + LINK_LIFE)
     uow.insert(link)
-    record(uow, "link.made", org=SERVICE_ORG, other_org=person.org, detail=link.id)
+    record(uow, "link.made", Caller(SERVICE_ORG), About(detail=link.id, to=person.org))
     return link
 
 
@@ -55,7 +56,7 @@ def use_link(uow: UnitOfWork, secret_hash: bytes, session_hash: bytes) -> Signed
     person = get_person(uow, found.person_id)
     session = Session(uow.new_id(), person.id, person.org, session_hash, uow.now, uow.now, uow.now + SESSION_LIFE)
     uow.insert(session)
-    record(uow, "link.used", org=person.org, detail=session.id, person=person.id)
+    record(uow, "link.used", Caller(person.org, person=person.id), About(detail=session.id))
     return SignedIn(session, person)
 
 
@@ -84,4 +85,4 @@ def touch(uow: UnitOfWork, session: Session) -> None:
 
 def end_session(uow: UnitOfWork, session: Session) -> None:
     if uow.update(Session, {"revoked_at": uow.now}, id=session.id, revoked_at=None):
-        record(uow, "session.ended", org=session.org, detail=session.id, person=session.person_id)
+        record(uow, "session.ended", Caller(session.org, person=session.person_id), About(detail=session.id))

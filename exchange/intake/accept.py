@@ -3,10 +3,10 @@
 import hashlib
 from datetime import datetime
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.errors import Gone
 from exchange.intake.work import enqueue
-from exchange.model import Receipt
+from exchange.model import Caller, Receipt
 from exchange.ports import UnitOfWork
 from exchange.records import Sealed, Sender, Submission
 
@@ -51,7 +51,7 @@ def accept(uow: UnitOfWork, sender: Sender, raw: bytes, *, channel: str, media_t
     )
     uow.insert(submission)
     enqueue(uow, "read", submission.id)
-    record(uow, "submission.accepted", org=sender.org, entity=submission.id, code="reused_id" if same_id else "")
+    record(uow, "submission.accepted", Caller(sender.org), About(submission.id), code="reused_id" if same_id else "")
     return Receipt(submission.id, digest, instant(uow.now))
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.errors import Conflict, NotFound
-from exchange.model import HoldKind
+from exchange.model import Caller, HoldKind
 from exchange.ports import UnitOfWork
 from exchange.records import Hold
 
@@ -56,7 +56,7 @@ def raise_hold(
     else:
         changes: dict[str, object] = {"raised_at": uow.now, "deadline_at": hold.deadline_at, "resolved_at": None, "resolution": ""}
         uow.update(Hold, changes, id=hold_id)
-    record(uow, "hold.raised", org=org, entity=transfer or stay or submission, transfer=transfer, code=f"{kind}: {code}")
+    record(uow, "hold.raised", Caller(org), About(transfer or stay or submission, transfer=transfer), code=f"{kind}: {code}")
     return hold
 
 
@@ -66,7 +66,7 @@ def resolve_hold(uow: UnitOfWork, hold: Hold, resolution: str, person: str | Non
     if not uow.update(Hold, changes, id=hold.id, resolved_at=None):
         raise Conflict("hold_closed", "This hold is closed already.", next_step="Look at the list again.")
     about = hold.transfer_id or hold.stay_id or hold.submission_id
-    record(uow, "hold.resolved", org=hold.sender_org, entity=about, person=person, code=f"{hold.kind}: {resolution}")
+    record(uow, "hold.resolved", Caller(hold.sender_org, person=person), About(about), code=f"{hold.kind}: {resolution}")
 
 
 def resolve_if_open(uow: UnitOfWork, kind: HoldKind, subject: str, resolution: str, person: str | None = None) -> None:

@@ -1,10 +1,9 @@
 """Answers: append-only, by a named person or a client for one, each to one version. The FHIR Task is a view of them."""
 
-from exchange.audit.events import record
+from exchange.audit.events import of_transfer, record
 from exchange.errors import Conflict, Refused
 from exchange.fhir.json import dump
-from exchange.mailbox.collect import Caller
-from exchange.model import AnswerKind, DeliveryState, PersonRole
+from exchange.model import AnswerKind, Caller, DeliveryState, PersonRole
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Person, Sealed, Version
 from exchange.transfer.transfers import emit
@@ -44,14 +43,8 @@ def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, 
     record(
         uow,
         "answer.given",
-        org=caller.org,
-        other_org=delivery.sender_org,
-        entity=delivery.transfer_id,
-        detail=answer.id,
-        person=caller.person,
-        client=caller.client,
-        nhs_number=version.nhs_number if version else None,
-        transfer=delivery.transfer_id,
+        caller,
+        of_transfer(delivery.transfer_id, detail=answer.id, nhs_number=version.nhs_number if version else None, to=delivery.sender_org),
         code=f"{kind} {reason_code}".strip(),
     )
     emit(uow, "delivery.answered", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id, "answer": answer.id})

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from exchange.audit.events import record
+from exchange.audit.events import of_transfer, record
 from exchange.directory.keys import Directory, holder, private_key
 from exchange.errors import Gone, NotFound
-from exchange.model import DeliveryState, Environment
+from exchange.model import Caller, DeliveryState, Environment
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Mailbox, Part, Person, Transfer, Version
 from exchange.seal.envelope import open_manifest, open_part
@@ -15,15 +15,6 @@ from exchange.transfer.match import Summary, read_summary
 from exchange.transfer.transfers import emit
 
 _SEEN_STEP = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: an organisation, and the client or the person that acts for it."""
-
-    org: str
-    client: str | None = None
-    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +93,7 @@ def note_listed(uow: UnitOfWork, caller: Caller, items: list[InboxItem]) -> None
     if newest > mailbox.listed_change:
         for item in items:
             if item.delivery.change > mailbox.listed_change:
-                record(
-                    uow,
-                    "inbox.searched",
-                    org=caller.org,
-                    other_org=item.delivery.sender_org,
-                    entity=item.transfer.id,
-                    detail=item.delivery.id,
-                    client=caller.client,
-                    person=caller.person,
-                    transfer=item.transfer.id,
-                )
+                record(uow, "inbox.searched", caller, of_transfer(item.transfer.id, detail=item.delivery.id, to=item.delivery.sender_org))
     uow.update(Mailbox, {"polled_at": uow.now, "listed_change": max(newest, mailbox.listed_change)}, id=mailbox.id)
 
 
@@ -163,7 +144,7 @@ def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:
     if delivery.state is DeliveryState.WITHDRAWN and delivery.withdrawal_seen_at is None and caller.person is not None:
         uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=delivery.id, withdrawal_seen_at=None)
         about = delivery.transfer_id
-        record(uow, "withdrawal.seen", org=caller.org, entity=about, detail=delivery.id, person=caller.person, transfer=about)
+        record(uow, "withdrawal.seen", caller, of_transfer(about, detail=delivery.id))
     for part in opened.item.parts:
         if part.id in opened.contents:
             is_letter = part.media_type != "application/fhir+json"
@@ -177,14 +158,13 @@ def note_disclosed(uow: UnitOfWork, caller: Caller, delivery: Delivery, part: Pa
     record(
         uow,
         f"{noun}.{'opened' if opened else 'collected'}",
-        org=caller.org,
-        other_org=delivery.sender_org,
-        entity=delivery.transfer_id,
-        detail=part.id if part else delivery.id,
-        client=caller.client,
-        person=caller.person,
-        nhs_number=version.nhs_number if version else None,
-        transfer=delivery.transfer_id,
+        caller,
+        of_transfer(
+            delivery.transfer_id,
+            detail=part.id if part else delivery.id,
+            nhs_number=version.nhs_number if version else None,
+            to=delivery.sender_org,
+        ),
     )
     if opened and delivery.opened_at is None and caller.person is not None:
         uow.update(Delivery, {"opened_at": uow.now, "opened_by": caller.person}, id=delivery.id, opened_at=None)

@@ -3,9 +3,9 @@
 import json
 from datetime import timedelta
 
-from exchange.audit.events import record
+from exchange.audit.events import of_transfer, record
 from exchange.errors import WardpostError
-from exchange.model import DeliveryState
+from exchange.model import Caller, DeliveryState
 from exchange.ports import BusMessage, UnitOfWork
 from exchange.records import Delivery, Mailbox, Version
 
@@ -51,12 +51,8 @@ def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
     record(
         uow,
         "delivery.made",
-        org=version.sender_org,
-        other_org=version.recipient_org,
-        entity=version.transfer_id,
-        detail=delivery.id,
-        nhs_number=version.nhs_number,
-        transfer=version.transfer_id,
+        Caller(version.sender_org),
+        of_transfer(version.transfer_id, detail=delivery.id, nhs_number=version.nhs_number, to=version.recipient_org),
     )
 
 
@@ -69,11 +65,8 @@ def _take_back(uow: UnitOfWork, mailbox_id: str, transfer_id: str, up_to: int, r
         record(
             uow,
             "delivery.changed",
-            org=delivery.sender_org,
-            other_org=delivery.recipient_org,
-            entity=transfer_id,
-            detail=delivery.id,
-            transfer=transfer_id,
+            Caller(delivery.sender_org),
+            of_transfer(transfer_id, detail=delivery.id, to=delivery.recipient_org),
             code=f"withdrawn: {reason}",
         )
 

@@ -16,7 +16,7 @@ from typing import assert_never
 
 import msgspec
 
-from exchange.audit.events import record
+from exchange.audit.events import of_transfer, record
 from exchange.directory.keys import current_key, private_key, public_jwk
 from exchange.directory.profiles import SenderProfile, parse_profile
 from exchange.errors import Gone
@@ -30,7 +30,7 @@ from exchange.gate.rules import Profile
 from exchange.intake.accept import digest_of, instant, raw_bytes
 from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open
 from exchange.intake.work import complete
-from exchange.model import Environment, HoldKind, SubmissionState, TransferState
+from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import DocumentCheck, UnitOfWork
 from exchange.records import Organisation, Part, Person, Sealed, Sender, Stay, Submission, Supplement, Transfer, Version, Work
 from exchange.seal.envelope import SealedVersion, seal
@@ -311,12 +311,8 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
     record(
         uow,
         "version.published",
-        org=transfer.sender_org,
-        other_org=site,
-        entity=transfer.id,
-        detail=version.id,
-        nhs_number=gathered.stay.nhs_number,
-        transfer=transfer.id,
+        Caller(transfer.sender_org),
+        of_transfer(transfer.id, detail=version.id, nhs_number=gathered.stay.nhs_number, to=site),
         code=prepared.gate.badge,
     )
     if prepared.failed:

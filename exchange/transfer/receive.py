@@ -1,11 +1,11 @@
 """Receive: put a Draft where it belongs. One transaction from "accepted" to "read", "not used" or "held"."""
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.directory.profiles import SenderProfile
 from exchange.fhir.draft import Draft, SourceKind
 from exchange.intake.holds import raise_hold, resolve_if_open
 from exchange.intake.work import complete, enqueue
-from exchange.model import Environment, HoldKind, SubmissionState
+from exchange.model import Caller, Environment, HoldKind, SubmissionState
 from exchange.ports import UnitOfWork
 from exchange.records import Organisation, Stay, Submission, Transfer, Work
 from exchange.transfer.match import Identity, Mismatch, identity_of, match, match_person
@@ -44,10 +44,8 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
     record(
         uow,
         "submission.read",
-        org=submission.sender_org,
-        entity=submission.id,
-        detail=found.id,
-        nhs_number=found.nhs_number,
+        Caller(submission.sender_org),
+        About(submission.id, detail=found.id, nhs_number=found.nhs_number),
         code=draft.event,
     )
     if submission.reuses_id_of is not None:
@@ -104,7 +102,7 @@ def _not_used(uow: UnitOfWork, submission: Submission, draft: Draft, reason: str
         "erase_after": uow.now + profile.keeps_raw_for,
     }
     uow.update(Submission, changes, id=submission.id)
-    record(uow, "submission.unused", org=submission.sender_org, entity=submission.id, code=reason)
+    record(uow, "submission.unused", Caller(submission.sender_org), About(submission.id), code=reason)
 
 
 def _hold(uow: UnitOfWork, submission: Submission, draft: Draft, kind: HoldKind, code: str, stay: Stay | None) -> None:

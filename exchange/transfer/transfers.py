@@ -1,11 +1,11 @@
 """Transfers: a sign opens one, a named person confirms its site, a cancelled discharge withdraws it. Machines never route."""
 
-from exchange.audit.events import record
+from exchange.audit.events import of_transfer, record
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
 from exchange.intake.holds import resolve_if_open
 from exchange.intake.work import enqueue
-from exchange.model import HOSPITAL_ROLES, HoldKind, TransferState, is_open
+from exchange.model import HOSPITAL_ROLES, Caller, HoldKind, TransferState, is_open
 from exchange.ports import UnitOfWork
 from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Transfer, Version
 from exchange.transfer.states import check_transition
@@ -22,9 +22,7 @@ def open_possible(uow: UnitOfWork, stay: Stay, leaving_on: str) -> Transfer:
     """A care-home sign was seen: a possible leaver that nobody has confirmed."""
     transfer = Transfer(uow.new_id(), stay.id, stay.sender_org, None, TransferState.POSSIBLE, uow.now, leaving_on=leaving_on)
     uow.insert(transfer)
-    record(
-        uow, "transfer.possible", org=stay.sender_org, entity=transfer.id, detail=stay.id, nhs_number=stay.nhs_number, transfer=transfer.id
-    )
+    record(uow, "transfer.possible", Caller(stay.sender_org), of_transfer(transfer.id, detail=stay.id, nhs_number=stay.nhs_number))
     return transfer
 
 
@@ -59,12 +57,8 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> 
         record(
             uow,
             "transfer.confirmed",
-            org=stay.sender_org,
-            other_org=site.id,
-            entity=transfer.id,
-            person=person.id,
-            nhs_number=stay.nhs_number,
-            transfer=transfer.id,
+            Caller(stay.sender_org, person=person.id),
+            of_transfer(transfer.id, nhs_number=stay.nhs_number, to=site.id),
         )
     resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "addressed", person.id)
     enqueue(uow, "publish", transfer.id)
@@ -80,12 +74,8 @@ def withdraw(uow: UnitOfWork, transfer: Transfer, stay: Stay, reason: str, perso
     record(
         uow,
         "transfer.withdrawn",
-        org=transfer.sender_org,
-        other_org=transfer.recipient_org or "",
-        entity=transfer.id,
-        person=person,
-        nhs_number=stay.nhs_number,
-        transfer=transfer.id,
+        Caller(transfer.sender_org, person=person),
+        of_transfer(transfer.id, nhs_number=stay.nhs_number, to=transfer.recipient_org or ""),
         code=reason,
     )
     if transfer.recipient_org is not None and transfer.versions:
@@ -99,7 +89,7 @@ def reopen(uow: UnitOfWork, transfer: Transfer) -> None:
     uow.update(
         Transfer, {"state": TransferState.CONFIRMED, "withdrawn_at": None, "withdrawn_reason": ""}, id=transfer.id, state=transfer.state
     )
-    record(uow, "transfer.confirmed", org=transfer.sender_org, entity=transfer.id, transfer=transfer.id, code="leaves_after_all")
+    record(uow, "transfer.confirmed", Caller(transfer.sender_org), of_transfer(transfer.id), code="leaves_after_all")
 
 
 def emit(uow: UnitOfWork, type: str, mailbox_id: str, body: dict[str, object]) -> str:

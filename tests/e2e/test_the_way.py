@@ -7,8 +7,7 @@ import pytest
 
 from exchange.cli.demo_story import admission, letter, people
 from exchange.errors import Conflict, Gone, NotFound, Refused
-from exchange.mailbox.collect import Caller
-from exchange.model import AnswerKind, DeliveryState, TransferState
+from exchange.model import AnswerKind, Caller, DeliveryState, TransferState
 from exchange.records import Submission, Transfer
 from exchange.wiring import broken_rules
 from tests.app_kit import HOME, OTHER_HOME, kit

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from exchange.audit.events import record
+from exchange.audit.events import About, record
 from exchange.errors import Refused
+from exchange.model import Caller
 from exchange.ports import Store, UnitOfWork
 from exchange.records import AccessToken, Client, ClientKey, UsedAssertion
 from exchange.web.auth.assertion import ClientAlgorithm, ClientRefused, RegisteredKey, verify_assertion
@@ -67,7 +68,7 @@ class Tokens:
             uow.delete(AccessToken, expires_at__lt=uow.now)
             expires = uow.now + TOKEN_LIFE
             uow.insert(AccessToken(hash_secret(text).hex(), client.id, client.org, " ".join(sorted(asked)), expires))
-            record(uow, "token.issued", org=client.org, client=client.id)
+            record(uow, "token.issued", Caller(client.org, client=client.id), About())
             return Bearer(client.id, client.org, asked, expires)
 
         return text, self._store.write(give)

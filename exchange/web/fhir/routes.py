@@ -14,7 +14,8 @@ from exchange.app import Exchange
 from exchange.audit.query import AuditSearch
 from exchange.errors import NotFound, Refused
 from exchange.fhir.codes import NHS_NUMBER
-from exchange.mailbox.collect import Caller, InboxItem
+from exchange.mailbox.collect import InboxItem
+from exchange.model import Caller
 from exchange.web.auth.tokens import Bearer, Tokens
 from exchange.web.errors import FHIR_JSON, fhir
 from exchange.web.fhir import views

@@ -20,8 +20,8 @@ from exchange.config import Settings
 from exchange.directory import links
 from exchange.directory.links import SignedIn
 from exchange.errors import NotFound, Refused, WardpostError
-from exchange.mailbox.collect import Caller, InboxItem, Opened
-from exchange.model import HOME_ROLES, AnswerKind, DeliveryState, Environment, Role, Scope
+from exchange.mailbox.collect import InboxItem, Opened
+from exchange.model import HOME_ROLES, AnswerKind, Caller, DeliveryState, Environment, Role, Scope
 from exchange.records import Answer, Organisation, Part
 from exchange.web.auth.secrets import hash_secret, make_secret
 from exchange.web.errors import status_of
