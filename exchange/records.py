@@ -15,11 +15,10 @@ from exchange.model import AnswerKind, DeliveryState, HoldKind, PersonRole, Subm
 class Sealed:
     """A sealed value: `open()` gives the plaintext bytes. Made from plaintext with `Sealed.of`, or lazily by the store."""
 
-    __slots__ = ("_open", "stored")
+    __slots__ = ("_open",)
 
-    def __init__(self, opener: Callable[[], bytes], stored: bytes | None = None) -> None:
+    def __init__(self, opener: Callable[[], bytes]) -> None:
         self._open = opener
-        self.stored = stored
 
     @classmethod
     def of(cls, plaintext: bytes | str) -> "Sealed":
@@ -48,12 +47,16 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Table name, owner of its sealed columns, unique sets and plain indexes (tuples of field names)."""
+    """Table name, owner of its sealed columns, unique sets and plain indexes (tuples of field names).
+
+    `large`: a sealed field that is read only when somebody opens it, so that lists stay cheap.
+    """
 
     table: str
     owner: tuple[str, str] = ("", "")
     unique: tuple[tuple[str, ...], ...] = ()
     index: tuple[tuple[str, ...], ...] = ()
+    large: str = ""
 
 
 class Record:
@@ -229,7 +232,7 @@ class Sender(Record):
 class Submission(Record):
     """Bytes a hospital sent, whole, as they came. `content` is the only copy."""
 
-    META: ClassVar = Meta("submission", owner=("submission", "id"), index=(("stay_id",), ("state", "accepted_at")))
+    META: ClassVar = Meta("submission", owner=("submission", "id"), index=(("stay_id",), ("state", "accepted_at")), large="content")
     id: str
     sender_org: str
     sender_id: str
@@ -360,7 +363,7 @@ class Version(Record):
 class Part(Record):
     """One sealed part of a version: the Bundle (position 0 when there is one), then each letter."""
 
-    META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),))
+    META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
     id: str
     version_id: str
     transfer_id: str

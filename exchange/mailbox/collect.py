@@ -1,6 +1,7 @@
 """Collect and open: what a home's software or a named person at the home gets to see, and the audit row before it."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,14 +42,31 @@ class Opened:
     names: Mapping[str, str]
 
 
+def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]:
+    """Deliveries with what belongs to them, in four look-ups however many they are; those of an erased transfer are left out."""
+    versions = {row.id: row for row in uow.find(Version, id__in=[d.version_id for d in deliveries])}
+    transfers = {row.id: row for row in uow.find(Transfer, id__in=[d.transfer_id for d in deliveries])}
+    parts: dict[str, list[Part]] = defaultdict(list)
+    for part in uow.find(Part, order="position", version_id__in=list(versions)):
+        parts[part.version_id].append(part)
+    answers: dict[str, list[Answer]] = defaultdict(list)
+    for answer in uow.find(Answer, order="answered_at", transfer_id__in=list(transfers)):
+        answers[answer.transfer_id].append(answer)
+    items = []
+    for delivery in deliveries:
+        version, transfer = versions.get(delivery.version_id), transfers.get(delivery.transfer_id)
+        if version is not None and transfer is not None:
+            given = tuple(answers[transfer.id])
+            items.append(InboxItem(delivery, version, transfer, read_summary(version.person), tuple(parts[version.id]), given))
+    return items
+
+
 def item_of(uow: UnitOfWork, delivery: Delivery) -> InboxItem:
-    """Raises NotFound when the transfer was erased."""
-    version, transfer = uow.get(Version, delivery.version_id), uow.get(Transfer, delivery.transfer_id)
-    if version is None or transfer is None:
+    """Raises NotFound `delivery` when the transfer was erased."""
+    found = items_of(uow, [delivery])
+    if not found:
         raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
-    parts = uow.find(Part, order="position", version_id=version.id)
-    answers = uow.find(Answer, order="answered_at", transfer_id=transfer.id)
-    return InboxItem(delivery, version, transfer, read_summary(version.person), tuple(parts), tuple(answers))
+    return found[0]
 
 
 def get_delivery(uow: UnitOfWork, delivery_id: str, org: str) -> Delivery:
@@ -72,7 +90,7 @@ def page(
     if before is not None:
         where["updated_at__lt"] = before
     rows = uow.find(Delivery, order="change", limit=count + 1, **where)
-    return [item_of(uow, row) for row in rows[:count]], len(rows) > count
+    return items_of(uow, rows[:count]), len(rows) > count
 
 
 def needs_note(uow: UnitOfWork, org: str, items: list[InboxItem]) -> bool:

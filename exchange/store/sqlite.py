@@ -96,10 +96,10 @@ class SqliteStore:
                 return
 
     def _unit(self, connection: _Connection, scope: Scope) -> Unit:
-        return Unit(connection, self._cache, scope, self._clock(), self._new_id, self._key_afterwards)
+        return Unit(connection, self._cache, scope, self._clock(), self._new_id, self._later)
 
-    def _key_afterwards(self, key_id: str) -> bytes:
-        return self.read(lambda uow: cast(Unit, uow).data_key(key_id))
+    def _later(self, work: Callable[[Unit], bytes]) -> bytes:
+        return self.read(lambda uow: work(cast(Unit, uow)))
 
     def _run(self) -> None:
         connection = _Connection(self.path, read_only=False)

@@ -56,15 +56,14 @@ class Column:
             return to_micros(value)
         return str(value)
 
-    def from_sql(self) -> Callable[[object], object] | None:
+    @property
+    def turn(self) -> Callable[[typing.Any], object] | None:
         """What turns the driver's value into ours; None when nothing is to be done."""
         if self.kind == "instant":
-            return lambda value: None if value is None else from_micros(typing.cast(int, value))
+            return from_micros
         if self.kind == "bool":
             return bool
-        if self.kind == "enum":
-            return typing.cast(Callable[[object], object], self.type)
-        return None
+        return self.type if self.kind == "enum" else None
 
 
 def _columns(record: type[Record]) -> dict[str, Column]:
@@ -91,6 +90,12 @@ def _columns(record: type[Record]) -> dict[str, Column]:
 
 
 _COLUMNS: dict[type[Record], dict[str, Column]] = {record: _columns(record) for record in TABLES}
+
+
+# (kind, name, turn) of each column, for the reading of rows.
+READING: dict[type[Record], list[tuple[str, str, Callable[[typing.Any], object] | None]]] = {
+    record: [(c.kind, c.name, c.turn) for c in columns.values()] for record, columns in _COLUMNS.items()
+}
 
 
 def columns_of(record: type[Record]) -> dict[str, Column]:

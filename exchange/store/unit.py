@@ -13,7 +13,7 @@ from exchange.model import Role, Scope
 from exchange.ports import R
 from exchange.records import AuditEvent, DataKey, Indexed, IndexKey, Mailbox, Organisation, OrgKey, Record, Sealed
 from exchange.store.keys import KeyCache
-from exchange.store.tables import Column, columns_of
+from exchange.store.tables import READING, Column, columns_of
 
 _OPERATORS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "ne": "<>"}
 # What every scope may read: the public directory and public keys.
@@ -41,7 +41,7 @@ class Unit:
         scope: Scope,
         now: datetime,
         new_id: Callable[[], str],
-        key_afterwards: Callable[[str], bytes],
+        later: "Callable[[Callable[[Unit], bytes]], bytes]",
     ) -> None:
         self.scope = scope
         self.now = now
@@ -50,7 +50,7 @@ class Unit:
         self._cache = cache
         self._fresh: dict[tuple[str, str], tuple[str, bytes]] = {}
         self._erased: list[tuple[str, str]] = []
-        self._key_afterwards = key_afterwards
+        self._later = later
         self._has_ended = False
 
     def random_bytes(self, n: int) -> bytes:
@@ -120,7 +120,8 @@ class Unit:
 
     def _select(self, kind: type[R], where: Mapping[str, object], order: str, limit: int | None, suffix: str) -> list[R]:
         condition, values = self._where(kind, where)
-        names = ", ".join(n for c in columns_of(kind).values() for n in c.sql_names)
+        large = kind.META.large
+        names = ", ".join(f"{n} IS NOT NULL" if n == large else n for c in columns_of(kind).values() for n in c.sql_names)
         sql = f"SELECT {names} FROM {kind.META.table}{condition}{_order(kind, order)}"  # noqa: S608
         if limit is not None:
             sql += f" LIMIT {int(limit)}"
@@ -237,39 +238,56 @@ class Unit:
         key_id = self._cache.sealer.key_id(value)
         key = next((k for i, k in self._fresh.values() if i == key_id), None) or self._cache.by_id(key_id)
         if key is None:
-            # The connection may serve another unit by now: a value that is opened late looks its key up in a read of its own.
-            key = self._key_afterwards(key_id) if self._has_ended else self.data_key(key_id)
+            key = self._now_or_later(lambda unit: unit.data_key(key_id))
         return self._cache.sealer.open(key, table, column, row, value)
+
+    def _now_or_later(self, work: "Callable[[Unit], bytes]") -> bytes:
+        """The connection may serve another unit by now: what is opened late is looked up in a read of its own."""
+        return self._later(work) if self._has_ended else work(self)
+
+    def cell(self, kind: type[Record], column: str, row: str) -> bytes:
+        """The stored bytes of one large cell. Raises Gone `erased` when the row has lost it since."""
+        sql = f"SELECT {column} FROM {kind.META.table} WHERE {_key(kind)} = :row"  # noqa: S608
+        rows, _ = self._db.run(sql, {"row": row})
+        if not rows or rows[0][0] is None:
+            raise _erased()
+        return bytes(rows[0][0])
 
     def data_key(self, key_id: str) -> bytes:
         """A data key by its id. Raises Gone `erased`."""
         found = self.find(DataKey, id=key_id)
         if not found:
-            raise Gone("erased", "This was erased.", next_step="Ask the sender if you still need it.")
+            raise _erased()
         key = self._cache.sealer.unwrap(key_id, found[0].sealed)
         self._fresh[found[0].owner_kind, found[0].owner_id] = (key_id, key)
         return key
 
     def _from_sql(self, kind: type[R], row: Sequence[Any]) -> R:
-        at = 0
-        key = str(row[0])
         values: list[object] = []
-        for column in columns_of(kind).values():
-            value = row[at]
-            if column.kind == "indexed":
-                values.append(None if value is None else Indexed(bytes(value), int(row[at + 1])))
-                at += 2
-                continue
-            at += 1
-            if column.kind == "sealed":
-                values.append(None if value is None else self._lazy(kind.META.table, column.name, key, bytes(value)))
+        cells = iter(row)
+        for column_kind, name, turn in READING[kind]:
+            value = next(cells)
+            if column_kind == "sealed":
+                values.append(self._sealed(kind, name, str(row[0]), value))
+            elif column_kind == "indexed":
+                generation = next(cells)
+                values.append(None if value is None else Indexed(bytes(value), int(generation)))
             else:
-                turn = column.from_sql()
                 values.append(value if turn is None or value is None else turn(value))
         return kind(*values)
 
-    def _lazy(self, table: str, column: str, row: str, value: bytes) -> Sealed:
-        return Sealed(lambda: self._open(table, column, row, value), value)
+    def _sealed(self, kind: type[Record], column: str, row: str, value: Any) -> Sealed | None:
+        """A sealed value that opens when asked; a large one is not even here yet, only whether it exists."""
+        table = kind.META.table
+        if column != kind.META.large:
+            return None if value is None else Sealed(lambda: self._open(table, column, row, bytes(value)))
+        if not value:
+            return None
+        return Sealed(lambda: self._open(table, column, row, self._now_or_later(lambda unit: unit.cell(kind, column, row))))
+
+
+def _erased() -> Gone:
+    return Gone("erased", "This was erased.", next_step="Ask the sender if you still need it.")
 
 
 def _key(kind: type[Record]) -> str:
