@@ -124,8 +124,7 @@ class Exchange:
     @staticmethod
     def _hold_identity(uow: UnitOfWork, piece: Work, transfer: Transfer) -> None:
         work.complete(uow, piece)
-        about = {"stay": transfer.stay_id, "transfer": transfer.id}
-        holds.raise_hold(uow, HoldKind.IDENTITY, org=transfer.sender_org, code="sources_disagree", **about)
+        holds.raise_hold(uow, HoldKind.IDENTITY, org=transfer.sender_org, code="sources_disagree", stay=transfer.stay_id)
 
     @staticmethod
     def _withdraw(uow: UnitOfWork, piece: Work, transfer: Transfer, stay: Stay, reason: str) -> None:
@@ -229,20 +228,24 @@ class Exchange:
         where: dict[str, object] = {"sender_org": org} if org else {}
         return self.store.read(lambda uow: uow.find(Hold, order="deadline_at", resolved_at=None, **where))  # type: ignore[arg-type]
 
-    def replay_hold(self, hold_id: str, person_id: str) -> None:
-        """Read the held submission again. Raises Refused when the hold has no submission."""
+    def replay_hold(self, hold_id: str, person_id: str) -> int:
+        """Read again what is held: one submission, or all that were set aside from a stay; how many. Raises Refused when none is."""
 
-        def again(uow: UnitOfWork) -> None:
+        def again(uow: UnitOfWork) -> int:
             hold = holds.get_hold(uow, hold_id)
             person = entries.get_person(uow, person_id)
-            submission = uow.get(Submission, hold.submission_id) if hold.submission_id else None
-            if submission is None:
-                raise Refused(
-                    "hold_not_replayable", "This hold is not about one message.", next_step="Resolve what it names, or release it."
-                )
-            replay(uow, submission, person.id)
+            if hold.submission_id is not None:
+                found = uow.find(Submission, id=hold.submission_id, state=SubmissionState.HELD)
+            else:
+                found = uow.find(Submission, stay_id=hold.stay_id, state=SubmissionState.HELD) if hold.stay_id else []
+            if not found:
+                raise Refused("hold_not_replayable", "No message waits in this hold.", next_step="Settle what it names, or release it.")
+            holds.resolve_hold(uow, hold, "replayed", person.id)
+            for submission in found:
+                replay(uow, submission)
+            return len(found)
 
-        self.store.write(again)
+        return self.store.write(again)
 
     def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
         """A named person says that the matter is settled; what waited goes on."""

@@ -58,11 +58,12 @@ def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
 def custody(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
     """Every submission is done, waits in the work queue, or in an open or resolved hold; its bytes open."""
     waiting = {work.subject_id for work in uow.find(Work, kind="read")}
-    held = {hold.submission_id for hold in uow.find(Hold) if hold.submission_id}
+    held = {hold.submission_id or hold.stay_id for hold in uow.find(Hold)}
     for row in uow.find(Submission):
         if row.state is SubmissionState.ACCEPTED and row.id not in waiting:
             yield Finding("custody", "accepted, and nobody is going to read it", row.id)
-        if row.state is SubmissionState.HELD and row.id not in held:
+        can_leave = row.stay_id is None or uow.count(Transfer, stay_id=row.stay_id, state__ne=TransferState.WITHDRAWN)
+        if row.state is SubmissionState.HELD and can_leave and not {row.id, row.stay_id} & held:
             yield Finding("custody", "held, and no hold names it", row.id)
         if row.state is SubmissionState.READ and (row.stay_id is None or uow.get(Stay, row.stay_id) is None):
             yield Finding("custody", "read, and belongs to no stay", row.id)

@@ -188,8 +188,8 @@ def holds_list(org: Annotated[str, typer.Option("--org")] = "", data: Data = Non
 def holds_replay(hold: Annotated[str, typer.Argument()], by: By, data: Data = None) -> None:
     """Read the held message again, after the profile or the program was mended."""
     with service(data) as exchange:
-        exchange.replay_hold(hold, by)
-    print("The message is read again; see wardpost holds list")
+        count = exchange.replay_hold(hold, by)
+    print(f"{count} read again; see wardpost holds list")
 
 
 @holds.command("release")

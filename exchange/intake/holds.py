@@ -1,13 +1,14 @@
 """Holds: what waits for a person before anything leaves. Each has an owner and a deadline from the moment it exists."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
 from exchange.audit.events import About, record
 from exchange.errors import Conflict, NotFound
-from exchange.model import Caller, HoldKind
+from exchange.model import Caller, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
-from exchange.records import Hold
+from exchange.records import Hold, Stay, Submission, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,30 @@ def raise_hold(
         uow.update(Hold, changes, id=hold_id)
     record(uow, "hold.raised", Caller(org), About(transfer or stay or submission, transfer=transfer), code=f"{kind}: {code}")
     return hold
+
+
+def raise_doubts(uow: UnitOfWork, stay: Stay, fresh: HoldKind | None = None) -> None:
+    """Hold a stay whose identity is contradicted or whose person is recorded as dead, once somebody might go to a home.
+
+    What a person settled is not raised again, unless `fresh` says that this doubt has just come anew.
+    """
+    if not uow.count(Transfer, stay_id=stay.id, state__ne=TransferState.WITHDRAWN):
+        return
+    doubts: list[tuple[HoldKind, str]] = []
+    aside = uow.find(Submission, limit=1, order="-accepted_at", stay_id=stay.id, state=SubmissionState.HELD)
+    if aside:
+        doubts.append((HoldKind.IDENTITY, aside[0].reason))
+    if json.loads(stay.identity.open()).get("died"):
+        doubts.append((HoldKind.DEAD, "recorded_dead"))
+    for kind, code in doubts:
+        if kind is fresh or uow.get(Hold, f"{kind}:{stay.id}") is None:
+            raise_hold(uow, kind, org=stay.sender_org, code=code, stay=stay.id)
+
+
+def settled(uow: UnitOfWork, kind: HoldKind, subject: str) -> bool:
+    """Whether a person has settled this very hold."""
+    hold = uow.get(Hold, f"{kind}:{subject}")
+    return hold is not None and hold.resolved_by is not None and hold.resolved_at is not None
 
 
 def resolve_hold(uow: UnitOfWork, hold: Hold, resolution: str, person: str | None) -> None:

@@ -24,6 +24,7 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     visit_id: str = ""
     start: str = ""
     end: str = ""
+    died: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def identity_of(draft: Draft) -> Identity:
         visit_id=draft.visit_id,
         start=str(period.get("start", "")),
         end=str(period.get("end", "")),
+        died=draft.is_dead,
     )
 
 
@@ -114,7 +116,11 @@ def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | None:
     if not said.nhs_number:
         return None
     stays = uow.find(Stay, order="-created_at", sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
-    return next((stay for stay in stays if not _conflict(read_identity(stay.identity), said)), None)
+    for stay in stays:
+        known = read_identity(stay.identity)
+        if not _conflict(known, said):
+            return _learn(uow, stay, known, Identity(died=said.died))
+    return None
 
 
 def _conflict(known: Identity, said: Identity) -> str:

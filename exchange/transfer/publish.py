@@ -28,7 +28,7 @@ from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from exchange.intake.accept import digest_of, instant, raw_bytes
-from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open
+from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open, settled
 from exchange.intake.work import complete
 from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import DocumentCheck, UnitOfWork
@@ -57,6 +57,7 @@ class Gathered:
     supplements: tuple[StatedSupplement, ...]
     last: Version | None
     is_blocked: bool
+    is_identity_settled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ def gather(uow: UnitOfWork, transfer_id: str, read: Read) -> Gathered | None:
         tuple(_stated(uow, row) for row in uow.find(Supplement, order="received_at", transfer_id=transfer.id)),
         newest_version(uow, transfer),
         blocks_publishing(uow, stay.id),
+        settled(uow, HoldKind.IDENTITY, stay.id),
     )
 
 
@@ -179,7 +181,7 @@ def prepare(gathered: Gathered, now: datetime, check: DocumentCheck) -> Prepared
         supplements=gathered.supplements,
         ward_contacts=ward_contacts(gathered.profile),
     )
-    if any(conflict.element == "identity" for conflict in content.conflicts):
+    if not gathered.is_identity_settled and any(conflict.element == "identity" for conflict in content.conflicts):
         return IdentityConflict()
     if not content.letters:
         return None

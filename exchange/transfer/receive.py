@@ -3,13 +3,13 @@
 from exchange.audit.events import About, record
 from exchange.directory.profiles import SenderProfile
 from exchange.fhir.draft import Draft, SourceKind
-from exchange.intake.holds import raise_hold, resolve_if_open
+from exchange.intake.holds import raise_doubts, raise_hold, resolve_if_open
 from exchange.intake.work import complete, enqueue
-from exchange.model import Caller, Environment, HoldKind, SubmissionState
+from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import Organisation, Stay, Submission, Transfer, Work
 from exchange.transfer.match import Identity, Mismatch, identity_of, match, match_person
-from exchange.transfer.transfers import open_possible
+from exchange.transfer.transfers import open_possible, withdraw
 
 PERSON_EVENTS = ("ADT^A28", "ADT^A31")
 
@@ -27,8 +27,11 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
     if found is None:
         _not_used(uow, submission, draft, "no stay of this person here", profile)
         return
+    if isinstance(found, Mismatch) and found.stay is not None:
+        _set_aside(uow, submission, draft, found.code, found.stay, profile)
+        return
     if isinstance(found, Mismatch):
-        _hold(uow, submission, draft, found.kind, found.code, found.stay)
+        _hold(uow, submission, draft, found.kind, found.code, None)
         return
     if refusal:
         _hold(uow, submission, draft, HoldKind.TEST, refusal, found)
@@ -50,23 +53,47 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
     )
     if submission.reuses_id_of is not None:
         raise_hold(uow, HoldKind.REUSED_ID, org=submission.sender_org, code="same_id_other_bytes", submission=submission.id, stay=found.id)
-    if draft.is_dead:
-        raise_hold(uow, HoldKind.DEAD, org=submission.sender_org, code="recorded_dead", stay=found.id)
     _route(uow, found, draft)
+    raise_doubts(uow, found, HoldKind.DEAD if draft.is_dead else None)
+
+
+def _set_aside(uow: UnitOfWork, submission: Submission, draft: Draft, code: str, stay: Stay, profile: SenderProfile) -> None:
+    """A message that contradicts the stay in identity: kept beside it, part of nothing, a doubt about the whole stay."""
+    changes: dict[str, object] = {
+        "state": SubmissionState.HELD,
+        "event": draft.event,
+        "kind": str(draft.kind),
+        "reason": code,
+        "stay_id": stay.id,
+        "erase_after": uow.now + profile.keeps_raw_for,
+    }
+    uow.update(Submission, changes, id=submission.id)
+    record(uow, "submission.read", Caller(submission.sender_org), About(submission.id, stay.id, stay.nhs_number), code=code)
+    raise_doubts(uow, stay, HoldKind.IDENTITY)
 
 
 def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
-    """A sign opens a possible transfer; a letter without a confirmed home waits with an owner; the rest goes to publish."""
+    """A sign opens a possible transfer, its end closes one that nobody confirmed; a letter without a confirmed home waits with an
+    owner; the rest goes to publish."""
     transfers = uow.find(Transfer, stay_id=stay.id)
-    if not transfers and _points_to_a_home(uow, draft):
+    points = _points_to_a_home(uow, draft)
+    if points and not [transfer for transfer in transfers if transfer.withdrawn_reason != "sign_gone"]:
         transfers = [open_possible(uow, stay, draft.expected_leaving)]
+    has_letter = bool(uow.count(Submission, stay_id=stay.id, kind=str(SourceKind.LETTER), state=SubmissionState.READ))
     for transfer in transfers:
-        if transfer.recipient_org is None and uow.count(
-            Submission, stay_id=stay.id, kind=str(SourceKind.LETTER), state=SubmissionState.READ
-        ):
-            raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
-        elif transfer.recipient_org is not None:
+        if transfer.recipient_org is not None:
             enqueue(uow, "publish", transfer.id)
+        elif transfer.state is TransferState.POSSIBLE and not points and _names_a_destination(draft):
+            withdraw(uow, transfer, stay, "sign_gone")
+            resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "the feed names another destination")
+        elif transfer.state is TransferState.POSSIBLE and has_letter:
+            raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
+
+
+def _names_a_destination(draft: Draft) -> bool:
+    """Whether the feed now says where the person goes (PV1-37), and so takes back an earlier hint."""
+    stay = draft.encounter.get("hospitalization")
+    return isinstance(stay, dict) and "dischargeDisposition" in stay
 
 
 def _points_to_a_home(uow: UnitOfWork, draft: Draft) -> bool:
@@ -118,9 +145,7 @@ def hold_unreadable(uow: UnitOfWork, work: Work, submission: Submission, code: s
     raise_hold(uow, HoldKind.UNREADABLE, org=submission.sender_org, code=code, submission=submission.id)
 
 
-def replay(uow: UnitOfWork, submission: Submission, person: str) -> None:
+def replay(uow: UnitOfWork, submission: Submission) -> None:
     """Read a held submission again, because the profile, the program or the facts have changed."""
-    for kind in HoldKind:
-        resolve_if_open(uow, kind, submission.id, "replayed", person)
     uow.update(Submission, {"state": SubmissionState.ACCEPTED, "reason": ""}, id=submission.id)
     enqueue(uow, "read", submission.id)

@@ -3,7 +3,7 @@
 from exchange.audit.events import of_transfer, record
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
-from exchange.intake.holds import resolve_if_open
+from exchange.intake.holds import raise_doubts, resolve_if_open
 from exchange.intake.work import enqueue
 from exchange.model import HOSPITAL_ROLES, Caller, HoldKind, TransferState, is_open
 from exchange.ports import UnitOfWork
@@ -61,6 +61,7 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> 
             of_transfer(transfer.id, nhs_number=stay.nhs_number, to=site.id),
         )
     resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "addressed", person.id)
+    raise_doubts(uow, stay)
     enqueue(uow, "publish", transfer.id)
     return get_transfer(uow, transfer.id)
 

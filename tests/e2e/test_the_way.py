@@ -169,3 +169,77 @@ def without_a_medicine(document: Mapping[str, object]) -> dict[str, object]:
     assert isinstance(entries, list)
     lost = next((entry for entry in entries if entry["resource"]["resourceType"] == "MedicationStatement"), None)
     return {**document, "entry": [entry for entry in entries if entry is not lost]}
+
+
+def test_a_contradicted_identity_holds_the_whole_stay_once_and_a_person_settles_it(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        person = people(service.clock())[0]
+        service.send(admission(person, service.clock.at))
+        wrong = letter(person, service.clock.at).replace(b"19420314", b"19420315")
+        for number in range(3):
+            service.send(wrong.replace(b"T02-V1001", b"T02-WRONG%d" % number))
+        service.drain()
+        service.send(letter(person, service.clock.at))
+        service.drain()
+        transfer = service.exchange.confirm_site(person.visit, HOME, service.worker).id
+        service.drain()
+        assert [(hold.kind, hold.code) for hold in service.exchange.list_holds()] == [("identity", "birth_date_differs")]
+        assert service.exchange.poll(service.caller()) == ([], False)
+        service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+        service.drain()
+        assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == 1
+        assert service.exchange.list_holds() == []
+        assert service.findings() == []
+
+
+def test_doubts_about_people_who_go_home_raise_nothing(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        person = people(service.clock())[0]
+        home = b"5 Own Street^^Testmouth^^NM1 1AA"
+        raw = admission(person, service.clock.at).replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", home)
+        service.send(raw)
+        service.send(raw.replace(b"A01-V1001", b"A01-OTHER").replace(b"19420314", b"19420315"))
+        service.drain()
+        assert service.exchange.list_holds() == []
+        assert service.findings() == []
+
+
+def test_a_dead_person_is_held_until_somebody_has_checked(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        transfer = service.story(0)
+        before = service.exchange.transfer_status(transfer, "RZZ01")["version"]
+        person = people(service.clock())[0]
+        service.clock.forward(hours=1)
+        dead = admission(person, service.clock.at, "A08").replace(b"|" * 21 + b"01", b"|" * 19 + b"Y" + b"||" + b"01")
+        assert b"Y||01" in dead
+        service.send(dead)
+        corrected = letter(person, service.clock.at).replace(b"chest infection", b"chest infection (corrected)").replace(b"T02-V", b"T10-V")
+        service.send(corrected)
+        service.drain()
+        assert [hold.kind for hold in service.exchange.list_holds()] == ["dead"]
+        assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before
+        assert service.findings() == []
+
+
+def test_a_hint_that_the_feed_takes_back_leaves_no_hold(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        person = people(service.clock())[0]
+        own = b"5 Own Street^^Testmouth^^NM1 1AA"
+        hint = admission(person, service.clock.at).replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", own)
+        fields = hint.split(b"\r")
+        pv1 = next(n for n, line in enumerate(fields) if line.startswith(b"PV1"))
+
+        def with_destination(code: bytes, control_id: bytes) -> bytes:
+            parts = fields[pv1].split(b"|")
+            parts[37] = code
+            return b"\r".join([*fields[:pv1], b"|".join(parts), *fields[pv1 + 1 :]]).replace(b"A01-V1001", control_id)
+
+        service.send(with_destination(b"85", b"A01-HINT"))
+        service.send(letter(person, service.clock.at).replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", own))
+        service.drain()
+        assert [hold.kind for hold in service.exchange.list_holds()] == ["unaddressed"]
+        service.send(with_destination(b"19", b"A08-BACK"))
+        service.drain()
+        assert service.exchange.list_holds() == []
+        assert service.exchange.store.read(lambda uow: [t.state for t in uow.find(Transfer)]) == [TransferState.WITHDRAWN]
+        assert service.findings() == []
