@@ -6,6 +6,7 @@
 The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing here knows HTTP, SQL or MLLP.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -17,7 +18,7 @@ from exchange.audit.events import About, of_transfer, record
 from exchange.audit.query import AuditPage, AuditSearch, TraceLine
 from exchange.directory import entries
 from exchange.directory.profiles import parse_profile
-from exchange.errors import Conflict, NotFound, Refused, WardpostError
+from exchange.errors import Conflict, NotFound, Refused, Unavailable, WardpostError
 from exchange.fhir.draft import Unreadable
 from exchange.fhir.json import dump
 from exchange.intake import holds, work
@@ -26,8 +27,22 @@ from exchange.mailbox import answers, collect
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, deliver
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
-from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
-from exchange.records import Answer, DataKey, Delivery, Hold, Part, Sealed, Sender, Stay, Submission, Supplement, Transfer, Work
+from exchange.ports import Bus, BusMessage, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.records import (
+    Answer,
+    DataKey,
+    Delivery,
+    Hold,
+    OutboxEvent,
+    Part,
+    Sealed,
+    Sender,
+    Stay,
+    Submission,
+    Supplement,
+    Transfer,
+    Work,
+)
 from exchange.transfer import publish, transfers
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive, replay
@@ -69,6 +84,8 @@ class Exchange:
         for piece in leased:
             self.fail("work.claimed")
             try:
+                if piece.attempts > work.GIVE_UP_AFTER:
+                    raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
                 if piece.kind == "read":
                     self._read(piece)
                 else:
@@ -141,8 +158,9 @@ class Exchange:
             submission = uow.get(Submission, piece.subject_id) if piece.kind == "read" else None
             transfer = uow.get(Transfer, piece.subject_id) if piece.kind != "read" else None
             org = submission.sender_org if submission else transfer.sender_org if transfer else entries.SERVICE_ORG
-            about = {"submission": submission.id if submission else None, "transfer": transfer.id if transfer else None}
-            holds.raise_hold(uow, HoldKind.UNREADABLE if submission else HoldKind.FAILED_CHECK, org=org, code=code, **about)
+            kind = HoldKind.UNREADABLE if submission else HoldKind.FAILED_CHECK
+            about = submission.id if submission else None
+            holds.raise_hold(uow, kind, org=org, code=code, submission=about, transfer=transfer.id if transfer else None)
 
         self.store.write(note)
 
@@ -150,12 +168,31 @@ class Exchange:
         """Consume the bus: each event has its effect in a transaction of its own, then the offset moves."""
         messages = self.bus.fetch(GROUP, _BATCH * 4)
         for message in messages:
-            self.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]  # the default binds the loop's value
+            self.fail("deliver.before_commit")
+            try:
+                self.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]  # the default binds the loop's value
+            except Unavailable:
+                raise
+            except Exception as problem:  # noqa: BLE001  # the loop: an event that cannot be carried out must not stop other mailboxes
+                self._park(message, problem)
             self.fail("deliver.after_commit")
         if messages:
             self.bus.commit(GROUP, messages[-1].position)
             self.fail("deliver.after_offset")
         return len(messages)
+
+    def _park(self, message: BusMessage, problem: Exception) -> None:
+        """An event that has no effect here waits with an owner; the ones behind it go on."""
+        code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+        log.error("event_parked", event_id=message.event_id, code=code)
+
+        def note(uow: UnitOfWork) -> None:
+            transfer = uow.get(Transfer, str(json.loads(message.body).get("transfer", "")))
+            org = transfer.sender_org if transfer else entries.SERVICE_ORG
+            about = transfer.id if transfer else None
+            holds.raise_hold(uow, HoldKind.UNDELIVERED, org=org, code=code, transfer=about, subject=message.event_id)
+
+        self.store.write(note)
 
     def erase_due(self) -> int:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
@@ -167,8 +204,12 @@ class Exchange:
                     uow.update(Submission, {"erase_after": None}, id=submission.id)
                     continue
                 uow.delete(DataKey, owner_kind="submission", owner_id=submission.id)
-                uow.replace(submission, content=None, source_id=None, digest=None, state=SubmissionState.ERASED, erase_after=None)
+                gone: dict[str, object] = {"content": None, "source_id": None, "digest": None, "stay_id": None, "erase_after": None}
+                uow.replace(submission, **gone, state=SubmissionState.ERASED)
                 record(uow, "data.erased", Caller(submission.sender_org), About(submission.id), code="not_for_a_home")
+                if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
+                    uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
+                    uow.delete(Stay, id=submission.stay_id)
             return len(due)
 
         return self.store.write(erase)
@@ -253,6 +294,10 @@ class Exchange:
         def release(uow: UnitOfWork) -> None:
             hold = holds.get_hold(uow, hold_id)
             holds.resolve_hold(uow, hold, resolution, entries.get_person(uow, person_id).id)
+            if hold.kind is HoldKind.UNDELIVERED:
+                event = uow.get(OutboxEvent, hold.id.partition(":")[2])
+                if event is not None:
+                    deliver(uow, BusMessage(event.id, 0, event.key, event.type, event.body))
             stay = hold.stay_id
             for transfer in uow.find(Transfer, stay_id=stay) if stay else []:
                 work.enqueue(uow, "publish", transfer.id)

@@ -87,6 +87,7 @@ class HoldKind(StrEnum):
     SEVERAL_STAYS = "several_stays"
     FAILED_CHECK = "failed_check"
     REUSED_ID = "reused_id"
+    UNDELIVERED = "undelivered"
 
 
 class AnswerKind(StrEnum):

@@ -50,8 +50,9 @@ def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
     for rule in RULES:
         try:
             found += rule(uow, environment)
-        except WardpostError as problem:
-            found.append(Finding(rule.__name__, f"could not be checked: {problem.code}", ""))
+        except Exception as problem:  # noqa: BLE001  # a damaged row is what we look for; the other rules go on
+            code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+            found.append(Finding(rule.__name__, f"could not be checked: {code}", ""))
     return found
 
 

@@ -10,6 +10,9 @@ from exchange.model import Caller, Receipt
 from exchange.ports import UnitOfWork
 from exchange.records import Sealed, Sender, Submission
 
+# HL7 ends an id at 199 characters; what is far longer is no id, and would not fit an index.
+_LONGEST_ID = 1000
+
 
 def digest_of(raw: bytes) -> str:
     return "sha256:" + hashlib.sha256(raw).hexdigest()
@@ -27,6 +30,8 @@ def accept(uow: UnitOfWork, sender: Sender, raw: bytes, *, channel: str, media_t
     Bytes without an id are known by their digest.
     """
     digest = digest_of(raw)
+    if len(source_id) > _LONGEST_ID:
+        source_id = ""
     same_id: Submission | None = None
     if source_id:
         for known in uow.find(Submission, sender_id=sender.id, source_id=uow.indexes("source_id", sender.org, source_id)):

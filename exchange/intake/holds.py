@@ -30,6 +30,7 @@ POLICY: dict[HoldKind, HoldPolicy] = {
     HoldKind.FAILED_CHECK: HoldPolicy(
         "integration team; site manager at night", timedelta(hours=4), "The structured document is not right."
     ),
+    HoldKind.UNDELIVERED: HoldPolicy("integration team; site manager at night", timedelta(hours=1), "A version did not reach its mailbox."),
     HoldKind.REUSED_ID: HoldPolicy("integration team", timedelta(days=1), "A message number came twice with different content."),
 }
 
@@ -43,9 +44,10 @@ def raise_hold(
     submission: str | None = None,
     stay: str | None = None,
     transfer: str | None = None,
+    subject: str = "",
 ) -> Hold:
-    """Raise a hold once per kind and subject; a resolved one of the same subject opens again with a new deadline."""
-    subject = submission or transfer or stay or ""
+    """Raise a hold once per kind and subject (the first of those given); a resolved one opens again with a new deadline."""
+    subject = subject or submission or transfer or stay or ""
     hold_id = f"{kind}:{subject}"
     known = uow.lock(Hold, hold_id)
     if known is not None and known.resolved_at is None:

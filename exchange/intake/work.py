@@ -30,18 +30,10 @@ def enqueue(uow: UnitOfWork, kind: str, subject: str, due_at: datetime | None = 
 
 
 def claim(uow: UnitOfWork, limit: int) -> list[Work]:
-    """Lease due work to the caller, oldest first."""
-    free = uow.find(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until=None)
-    if len(free) < limit:
-        free += uow.find(Work, order="due_at", limit=limit - len(free), due_at__le=uow.now, leased_until__lt=uow.now)
-    leased = []
-    for work in free:
-        changes: dict[str, object] = {"fence": work.fence + 1, "attempts": work.attempts + 1, "leased_until": uow.now + LEASE}
-        if uow.update(Work, changes, id=work.id, fence=work.fence):
-            leased.append(
-                Work(work.id, work.kind, work.subject_id, work.due_at, work.again, work.fence + 1, work.attempts + 1, uow.now + LEASE)
-            )
-    return leased
+    """Lease due work to the caller: first what a worker left behind, then the oldest."""
+    due = uow.find(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until__lt=uow.now)
+    due += uow.find(Work, order="due_at", limit=limit - len(due), due_at__le=uow.now, leased_until=None)
+    return [uow.replace(work, fence=work.fence + 1, attempts=work.attempts + 1, leased_until=uow.now + LEASE) for work in due]
 
 
 def complete(uow: UnitOfWork, work: Work) -> None:
@@ -56,7 +48,6 @@ def complete(uow: UnitOfWork, work: Work) -> None:
 def give_back(uow: UnitOfWork, work: Work, error_code: str) -> bool:
     """Put failed work off with growing pauses; True when it has failed too often and a person must look."""
     pause = min(_BACKOFF_LIMIT_SECONDS, 2**work.attempts)
-    uow.update(
-        Work, {"leased_until": None, "due_at": uow.now + timedelta(seconds=pause), "error_code": error_code}, id=work.id, fence=work.fence
-    )
-    return work.attempts >= GIVE_UP_AFTER
+    changes: dict[str, object] = {"leased_until": None, "due_at": uow.now + timedelta(seconds=pause), "error_code": error_code}
+    is_ours = uow.update(Work, changes, id=work.id, fence=work.fence)
+    return bool(is_ours) and work.attempts >= GIVE_UP_AFTER

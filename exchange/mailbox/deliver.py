@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from exchange.audit.events import of_transfer, record
 from exchange.errors import WardpostError
-from exchange.model import Caller, DeliveryState
+from exchange.model import Caller, DeliveryState, TransferState
 from exchange.ports import BusMessage, UnitOfWork
-from exchange.records import Delivery, Mailbox, Version
+from exchange.records import Delivery, Mailbox, Transfer, Version
 
 GROUP = "deliver"
 
@@ -31,8 +31,15 @@ def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
     version = uow.get(Version, version_id)
     if version is None:
         raise WardpostError("event_without_version", "An event names a version that is not here.", next_step="Run: wardpost fsck")
-    for older in uow.find(Delivery, transfer_id=version.transfer_id, state=DeliveryState.CURRENT, order="number"):
-        mailbox = _change(uow, mailbox, older, {"state": DeliveryState.REPLACED})
+    transfer = uow.get(Transfer, version.transfer_id)
+    state = DeliveryState.CURRENT
+    if transfer is not None and transfer.state is TransferState.WITHDRAWN:
+        state = DeliveryState.WITHDRAWN  # taken back before it arrived: it never shows as current
+    elif uow.count(Delivery, transfer_id=version.transfer_id, number__gt=version.number):
+        state = DeliveryState.REPLACED  # an event that had to wait for a person came after a newer one
+    else:
+        for older in uow.find(Delivery, transfer_id=version.transfer_id, state=DeliveryState.CURRENT, order="number"):
+            mailbox = _change(uow, mailbox, older, {"state": DeliveryState.REPLACED})
     mailbox = _next_change(uow, mailbox, {"last_sequence": mailbox.last_sequence + 1})
     delivery = Delivery(
         id=uow.new_id(),
@@ -46,6 +53,7 @@ def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
         change=mailbox.last_change,
         updated_at=mailbox.last_updated_at or uow.now,
         delivered_at=uow.now,
+        state=state,
     )
     uow.insert(delivery)
     record(

@@ -20,6 +20,8 @@ def schema_of(connection: sa.Connection) -> str | None:
 def migrate(engine: sa.Engine) -> None:
     """Upgrade to HEAD in one transaction. Raises Refused `schema_newer`."""
     with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":  # its driver begins no transaction for DDL: half a schema would be left behind
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         found = schema_of(connection)
         if found == HEAD:
             return

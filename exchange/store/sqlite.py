@@ -5,6 +5,7 @@ costs one disk flush for many; one that fails rolls back alone and loses nobody 
 commits in a power cut (measured), so it is never used. Other processes (the command line) write through SQLite's own lock.
 """
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -16,7 +17,6 @@ from typing import Any, TypeVar, cast
 from exchange.errors import Unavailable
 from exchange.model import SERVICE, Scope
 from exchange.ports import Clock, FailPoints, Sealer, UnitOfWork, no_fail_points
-from exchange.store.keys import KeyCache
 from exchange.store.unit import Unit
 
 T = TypeVar("T")
@@ -40,6 +40,10 @@ class _Connection:
         return cursor.fetchall(), cursor.rowcount
 
 
+def _away() -> Unavailable:
+    return Unavailable("database_away", "The database did not answer.", next_step="Try again.")
+
+
 class SqliteStore:
     """Implements ports.Store over one file."""
 
@@ -48,7 +52,7 @@ class SqliteStore:
         self._clock = clock
         self._new_id = new_id
         self._fail = fail
-        self._cache = KeyCache(sealer)
+        self._sealer = sealer
         self._jobs: queue.SimpleQueue[tuple[Callable[[UnitOfWork], Any], Scope, Future[Any]] | None] = queue.SimpleQueue()
         self._readers: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -69,19 +73,22 @@ class SqliteStore:
 
     def read(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T:
         try:
-            connection = self._readers.get_nowait()
-        except queue.Empty:
-            connection = _Connection(self.path, read_only=True)
-        try:
-            connection.run("BEGIN", {})
-            unit = self._unit(connection, scope)
             try:
-                return work(unit)
+                connection = self._readers.get_nowait()
+            except queue.Empty:
+                connection = _Connection(self.path, read_only=True)
+            try:
+                connection.run("BEGIN", {})
+                unit = self._unit(connection, scope)
+                try:
+                    return work(unit)
+                finally:
+                    unit.ended()
+                    connection.run("ROLLBACK", {})
             finally:
-                unit.committed()
-                connection.run("ROLLBACK", {})
-        finally:
-            self._readers.put(connection)
+                self._readers.put(connection)
+        except sqlite3.OperationalError as problem:
+            raise _away() from problem
 
     def close(self) -> None:
         """Finish what was submitted, then close."""
@@ -96,29 +103,36 @@ class SqliteStore:
                 return
 
     def _unit(self, connection: _Connection, scope: Scope) -> Unit:
-        return Unit(connection, self._cache, scope, self._clock(), self._new_id, self._later)
+        return Unit(connection, self._sealer, scope, self._clock(), self._new_id, self._later)
 
     def _later(self, work: Callable[[Unit], bytes]) -> bytes:
         return self.read(lambda uow: work(cast(Unit, uow)))
 
     def _run(self) -> None:
-        connection = _Connection(self.path, read_only=False)
-        open_ = True
-        while open_:
+        connection: _Connection | None = None
+        is_open = True
+        while is_open:
             group = [self._jobs.get()]
             while len(group) < _GROUP:
                 try:
                     group.append(self._jobs.get_nowait())
                 except queue.Empty:
                     break
-            if None in group:
-                open_ = False
-            self._commit_group(connection, [job for job in group if job is not None])
-        connection.raw.close()
+            is_open = None not in group
+            # A caller that went away before we began has no answer to wait for; from here on none can be cancelled.
+            jobs = [job for job in group if job is not None and job[2].set_running_or_notify_cancel()]
+            try:
+                connection = connection or _Connection(self.path, read_only=False)
+            except sqlite3.Error:
+                for _, _, future in jobs:
+                    future.set_exception(_away())
+                continue
+            if jobs:
+                self._commit_group(connection, jobs)
+        if connection is not None:
+            connection.raw.close()
 
     def _commit_group(self, connection: _Connection, group: list[tuple[Callable[[UnitOfWork], Any], Scope, Future[Any]]]) -> None:
-        if not group:
-            return
         done: list[tuple[Future[Any], Any, Unit]] = []
         try:
             connection.run("BEGIN IMMEDIATE", {})
@@ -130,7 +144,7 @@ class SqliteStore:
                 except BaseException as problem:  # noqa: BLE001  # it belongs to the caller, who gets it; the others go on
                     connection.run("ROLLBACK TO one", {})
                     connection.run("RELEASE one", {})
-                    future.set_exception(problem)
+                    future.set_exception(_away() if isinstance(problem, sqlite3.OperationalError) else problem)
                 else:
                     connection.run("RELEASE one", {})
                     done.append((future, result, unit))
@@ -142,8 +156,12 @@ class SqliteStore:
                 connection.run("ROLLBACK", {})
             for _, _, future in group:
                 if not future.done():
-                    future.set_exception(Unavailable("database_away", "The database did not take the change.", next_step="Try again."))
+                    future.set_exception(_away())
             return
+        if any(unit.has_erased for _, _, unit in done):
+            # The old pages of the log still hold the wrapped keys: empty it now, not some day.
+            with contextlib.suppress(sqlite3.Error):
+                connection.run("PRAGMA wal_checkpoint(TRUNCATE)", {})
         for future, result, unit in done:
-            unit.committed()
+            unit.ended()
             future.set_result(result)

@@ -9,13 +9,19 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 
 from exchange.errors import Conflict, Gone, WardpostError
-from exchange.model import Role, Scope
-from exchange.ports import R
-from exchange.records import AuditEvent, DataKey, Indexed, IndexKey, Mailbox, Organisation, OrgKey, Record, Sealed
-from exchange.store.keys import KeyCache
+from exchange.model import SERVICE, Role, Scope
+from exchange.ports import R, Sealer
+from exchange.records import AuditEvent, DataKey, Indexed, IndexKey, Mailbox, Organisation, OrgKey, OutboxEvent, Record, Sealed
 from exchange.store.tables import READING, Column, columns_of
 
 _OPERATORS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "ne": "<>"}
+# The columns that name a row's organisation where it is not sender_org, recipient_org or org; the first one says who writes.
+_OWNERS: dict[type[Record], tuple[str, ...]] = {
+    Organisation: ("id",),
+    Mailbox: ("id",),
+    OutboxEvent: ("key",),
+    AuditEvent: ("org", "other_org"),
+}
 # What every scope may read: the public directory and public keys.
 _PUBLIC = (Organisation, OrgKey)
 
@@ -37,7 +43,7 @@ class Unit:
     def __init__(
         self,
         connection: Connection,
-        cache: KeyCache,
+        sealer: Sealer,
         scope: Scope,
         now: datetime,
         new_id: Callable[[], str],
@@ -47,22 +53,25 @@ class Unit:
         self.now = now
         self.new_id = new_id
         self._db = connection
-        self._cache = cache
-        self._fresh: dict[tuple[str, str], tuple[str, bytes]] = {}
-        self._erased: list[tuple[str, str]] = []
+        self._sealer = sealer
+        # Data keys by id, and ids by owner, as this transaction saw them. Nothing outlives it: another process may erase an owner.
+        self._keys: dict[str, bytes] = {}
+        self._key_ids: dict[tuple[str, str], str] = {}
+        self._index_keys: list[tuple[int, bytes]] = []
         self._later = later
         self._has_ended = False
+        self.has_erased = False
+        # Key tables are the service's own: a scoped unit reaches them through this one alone.
+        self._service = self if scope.role is Role.SERVICE else Unit(connection, sealer, SERVICE, now, new_id, later)
 
     def random_bytes(self, n: int) -> bytes:
-        return self._cache.sealer.random_bytes(n)
+        return self._sealer.random_bytes(n)
 
-    def committed(self) -> None:
-        """Called after COMMIT (or a read): keys used here may now be cached, erased ones are forgotten."""
-        for owner, (key_id, key) in self._fresh.items():
-            self._cache.keep(owner, key_id, key)
-        for owner in self._erased:
-            self._cache.forget(owner)
-        self._has_ended = True
+    def ended(self) -> None:
+        """Called after COMMIT or a read: what is opened from now on looks its key up anew."""
+        for unit in (self, self._service):
+            unit._has_ended = True
+            unit._keys.clear()
 
     # Rows
 
@@ -95,8 +104,10 @@ class Unit:
 
     def update(self, kind: type[Record], changes: Mapping[str, object], /, **where: object) -> int:
         columns = columns_of(kind)
-        condition, values = self._where(kind, where)
+        condition, values = self._where(kind, where, writes=True)
         for name, value in changes.items():
+            if columns[name].kind in ("sealed", "indexed"):
+                raise WardpostError("not_plain", f"{name} is not a plain column.", next_step="Use replace on the record.")
             values["new_" + name] = columns[name].to_sql(value)
         assignments = ", ".join(f"{name} = :new_{name}" for name in changes)
         return self._db.run(f"UPDATE {kind.META.table} SET {assignments}{condition}", values)[1]  # noqa: S608
@@ -106,16 +117,18 @@ class Unit:
         changed = replace(record, **changes)  # type: ignore[type-var]  # every Record is a dataclass
         self._refuse_foreign(changed)
         columns = columns_of(kind)
+        condition, found = self._where(kind, {_key(kind): getattr(record, _key(kind))}, writes=True)
         values = self._to_sql(changed, [columns[name] for name in changes])
         assignments = ", ".join(f"{name} = :{name}" for name in values)
-        values["the_key"] = getattr(record, _key(kind))
-        self._db.run(f"UPDATE {kind.META.table} SET {assignments} WHERE {_key(kind)} = :the_key", values)  # noqa: S608
+        self._db.run(f"UPDATE {kind.META.table} SET {assignments}{condition}", found | values)  # noqa: S608
         return changed
 
     def delete(self, kind: type[Record], /, **where: object) -> int:
-        condition, values = self._where(kind, where)
+        condition, values = self._where(kind, where, writes=True)
         if kind is DataKey:
-            self._erased += [(k.owner_kind, k.owner_id) for k in self._select(DataKey, where, "", None, "")]
+            self.has_erased = True
+            self._keys.clear()
+            self._key_ids.clear()
         return self._db.run(f"DELETE FROM {kind.META.table}{condition}", values)[1]  # noqa: S608
 
     def _select(self, kind: type[R], where: Mapping[str, object], order: str, limit: int | None, suffix: str) -> list[R]:
@@ -128,7 +141,7 @@ class Unit:
         rows, _ = self._db.run(sql + suffix, values)
         return [self._from_sql(kind, row) for row in rows]
 
-    def _where(self, kind: type[Record], where: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    def _where(self, kind: type[Record], where: Mapping[str, object], *, writes: bool = False) -> tuple[str, dict[str, object]]:
         columns = columns_of(kind)
         parts: list[str] = []
         values: dict[str, object] = {}
@@ -148,20 +161,18 @@ class Unit:
                 mark = f"{field_name}_{operator}" if operator else field_name
                 parts.append(f"{field_name} {_OPERATORS.get(operator, '=')} :{mark}")
                 values[mark] = column.to_sql(value)
-        limited = self._scope_fields(kind)
+        limited = self._scope_fields(kind, writes=writes)
         if limited:
             parts.append("(" + " OR ".join(f"{name} = :scope_org" for name in limited) + ")")
             values["scope_org"] = self.scope.org
         return (" WHERE " + " AND ".join(parts) if parts else ""), values
 
-    def _scope_fields(self, kind: type[Record]) -> tuple[str, ...]:
+    def _scope_fields(self, kind: type[Record], *, writes: bool) -> tuple[str, ...]:
         """The columns of which one must name the scope's organisation; none for no limit. Refuses tables that nobody owns."""
-        if self.scope.role is Role.SERVICE or kind in _PUBLIC or kind in (DataKey, IndexKey):
+        if self.scope.role is Role.SERVICE or (kind in _PUBLIC and not writes):
             return ()
-        if kind is Mailbox:
-            return ("id",)
-        if kind is AuditEvent:
-            return ("org", "other_org")
+        if kind in _OWNERS:
+            return _OWNERS[kind][:1] if writes else _OWNERS[kind]
         own = "recipient_org" if self.scope.role is Role.RECIPIENT else "sender_org"
         names = columns_of(kind)
         for name in (own, "org"):
@@ -170,33 +181,28 @@ class Unit:
         raise WardpostError("out_of_scope", f"{kind.META.table} is not for organisations.", next_step="Use a service scope for this step.")
 
     def _refuse_foreign(self, record: Record) -> None:
-        """A scoped unit writes rows of its own organisation only; rows without an organisation are the service's own notes."""
-        if self.scope.role is Role.SERVICE:
-            return
-        names = columns_of(type(record))
-        own = "recipient_org" if self.scope.role is Role.RECIPIENT else "sender_org"
-        for name in (own, "org"):
-            if name in names:
-                if getattr(record, name) != self.scope.org:
-                    raise WardpostError("out_of_scope", "A row of another organisation.", next_step="Report this as a defect.")
-                return
+        """A scoped unit writes rows of its own organisation only."""
+        for name in self._scope_fields(type(record), writes=True):
+            if getattr(record, name) != self.scope.org:
+                raise WardpostError("out_of_scope", "A row of another organisation.", next_step="Report this as a defect.")
 
     # Sealing
 
     def index(self, field: str, scope: str, value: str) -> Indexed | None:
-        generation, key = self._index_keys()[0]
-        digest = self._cache.sealer.index(key, field, scope, value)
+        generation, key = self._live_index_keys()[0]
+        digest = self._sealer.index(key, field, scope, value)
         return None if digest is None else Indexed(digest, generation)
 
     def indexes(self, field: str, scope: str, value: str) -> Sequence[Indexed]:
-        made = [(generation, self._cache.sealer.index(key, field, scope, value)) for generation, key in self._index_keys()]
+        made = [(generation, self._sealer.index(key, field, scope, value)) for generation, key in self._live_index_keys()]
         return [Indexed(digest, generation) for generation, digest in made if digest is not None]
 
-    def _index_keys(self) -> list[tuple[int, bytes]]:
-        if not self._cache.index_keys:
-            rows = [k for k in self.find(IndexKey, order="-generation") if k.retired_at is None]
-            self._cache.index_keys = [(k.generation, k.key.open()) for k in rows]
-        return self._cache.index_keys
+    def _live_index_keys(self) -> list[tuple[int, bytes]]:
+        """Newest first. Read once in a transaction: another process may add a generation."""
+        if not self._index_keys:
+            rows = self._service.find(IndexKey, order="-generation", retired_at=None)
+            self._index_keys = [(k.generation, k.key.open()) for k in rows]
+        return self._index_keys
 
     def _to_sql(self, record: Record, columns: Sequence[Column] | Any) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -215,31 +221,29 @@ class Unit:
     def _seal(self, record: Record, column: str, value: Sealed) -> bytes:
         kind = type(record)
         owner_kind, owner_field = kind.META.owner
-        key_id, key = self._key_for(owner_kind, getattr(record, owner_field))
-        return self._cache.sealer.seal(key_id, key, kind.META.table, column, getattr(record, _key(kind)), value.open())
+        key_id, key = self._service._key_for(owner_kind, getattr(record, owner_field))
+        return self._sealer.seal(key_id, key, kind.META.table, column, getattr(record, _key(kind)), value.open())
 
     def _key_for(self, owner_kind: str, owner_id: str) -> tuple[str, bytes]:
         owner = (owner_kind, owner_id)
-        if owner in self._fresh:
-            return self._fresh[owner]
-        # The row is always looked for: another process may have erased this owner since its key was cached.
-        rows = self.find(DataKey, owner_kind=owner_kind, owner_id=owner_id)
-        if rows:
-            known = self._cache.of_owner(owner)
-            key = known[1] if known and known[0] == rows[0].id else self._cache.sealer.unwrap(rows[0].id, rows[0].sealed)
-            self._fresh[owner] = (rows[0].id, key)
-            return rows[0].id, key
-        key_id, key, wrapped = self._cache.sealer.new_key()
-        self.insert(DataKey(key_id, owner_kind, owner_id, wrapped, self.now))
-        self._fresh[owner] = (key_id, key)
-        return key_id, key
+        if owner not in self._key_ids:
+            rows = self.find(DataKey, owner_kind=owner_kind, owner_id=owner_id)
+            if rows:
+                return rows[0].id, self._remember(owner, rows[0].id, self._sealer.unwrap(rows[0].id, rows[0].sealed))
+            key_id, key, wrapped = self._sealer.new_key()
+            self.insert(DataKey(key_id, owner_kind, owner_id, wrapped, self.now))
+            return key_id, self._remember(owner, key_id, key)
+        return self._key_ids[owner], self._keys[self._key_ids[owner]]
+
+    def _remember(self, owner: tuple[str, str], key_id: str, key: bytes) -> bytes:
+        self._key_ids[owner] = key_id
+        self._keys[key_id] = key
+        return key
 
     def _open(self, table: str, column: str, row: str, value: bytes) -> bytes:
-        key_id = self._cache.sealer.key_id(value)
-        key = next((k for i, k in self._fresh.values() if i == key_id), None) or self._cache.by_id(key_id)
-        if key is None:
-            key = self._now_or_later(lambda unit: unit.data_key(key_id))
-        return self._cache.sealer.open(key, table, column, row, value)
+        key_id = self._sealer.key_id(value)
+        key = self._service._now_or_later(lambda unit: unit.data_key(key_id))
+        return self._sealer.open(key, table, column, row, value)
 
     def _now_or_later(self, work: "Callable[[Unit], bytes]") -> bytes:
         """The connection may serve another unit by now: what is opened late is looked up in a read of its own."""
@@ -255,12 +259,12 @@ class Unit:
 
     def data_key(self, key_id: str) -> bytes:
         """A data key by its id. Raises Gone `erased`."""
-        found = self.find(DataKey, id=key_id)
-        if not found:
+        if key_id in self._keys:
+            return self._keys[key_id]
+        found = self.get(DataKey, key_id)
+        if found is None:
             raise _erased()
-        key = self._cache.sealer.unwrap(key_id, found[0].sealed)
-        self._fresh[found[0].owner_kind, found[0].owner_id] = (key_id, key)
-        return key
+        return self._remember((found.owner_kind, found.owner_id), key_id, self._sealer.unwrap(key_id, found.sealed))
 
     def _from_sql(self, kind: type[R], row: Sequence[Any]) -> R:
         values: list[object] = []
@@ -268,7 +272,9 @@ class Unit:
         for column_kind, name, turn in READING[kind]:
             value = next(cells)
             if column_kind == "sealed":
-                values.append(self._sealed(kind, name, str(row[0]), value))
+                # Everybody reads the public keys of an organisation; the private ones are its own.
+                is_shut = kind is OrgKey and self.scope.role is not Role.SERVICE and row[1] != self.scope.org
+                values.append(None if is_shut else self._sealed(kind, name, str(row[0]), value))
             elif column_kind == "indexed":
                 generation = next(cells)
                 values.append(None if value is None else Indexed(bytes(value), int(generation)))

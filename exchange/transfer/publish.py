@@ -19,7 +19,7 @@ import msgspec
 from exchange.audit.events import of_transfer, record
 from exchange.directory.keys import current_key, private_key, public_jwk
 from exchange.directory.profiles import SenderProfile, parse_profile
-from exchange.errors import Gone
+from exchange.errors import Conflict, Gone
 from exchange.fhir.content import Content, OrganisationFacts
 from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
@@ -265,6 +265,9 @@ def seal_version(uow: UnitOfWork, environment: Environment, gathered: Gathered, 
 def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Prepared, sealed: SealedVersion) -> Version:
     """Step 6. Raises StaleLease when another worker holds the work, Conflict when the transfer moved on."""
     transfer, site = gathered.transfer, gathered.transfer.recipient_org or ""
+    # Between gather and here a person may have sent the papers elsewhere, or a hold may have come: then nothing leaves.
+    if uow.lock(Transfer, transfer.id) != transfer or blocks_publishing(uow, gathered.stay.id):
+        raise Conflict("transfer_state", "The transfer changed while its version was made.", next_step="Nothing: it is made again.")
     if transfer.state is TransferState.WITHDRAWN:  # cancelled, and now the feed says that the person leaves after all
         reopen(uow, transfer)
     check_transition(TransferState.CONFIRMED if transfer.state is TransferState.WITHDRAWN else transfer.state, TransferState.PUBLISHED)
