@@ -307,13 +307,21 @@ class Exchange:
     # The home
 
     def poll(
-        self, caller: Caller, *, after_change: int = 0, since: datetime | None = None, before: datetime | None = None, count: int = 50
+        self,
+        caller: Caller,
+        *,
+        after_change: int = 0,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        count: int = 50,
+        nhs_number: str = "",
     ) -> tuple[list[InboxItem], bool]:
         """One page of the home's mailbox, in order of change; is there more? Audited when it discloses something new."""
         scope = Scope(caller.org, Role.RECIPIENT)
+        asked = collect.Page(after_change, since, before, count, nhs_number)
 
         def look(uow: UnitOfWork) -> tuple[list[InboxItem], bool, bool]:
-            items, more = collect.page(uow, caller.org, after_change=after_change, since=since, before=before, count=count)
+            items, more = collect.page(uow, caller.org, asked)
             return items, more, collect.needs_note(uow, caller.org, items)
 
         items, more, is_noted = self.store.read(look, scope)

@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
-
 import adapters.hl7v2 as hl7v2
 from adapters.hl7v2.reader import header_of
 from exchange.app import Exchange
@@ -69,9 +67,7 @@ def open_exchange(
         kek = create_kek_file(settings.kek, data_folder=settings.data, now=int(clock().timestamp()), random_bytes=os.urandom)
     else:
         kek = load_kek_file(settings.kek, data_folder=settings.data)
-    engine = sa.create_engine(f"sqlite:///{settings.database}")
-    migrate(engine)
-    engine.dispose()
+    migrate(settings.database)
     settings.database.chmod(0o600)
     store = SqliteStore(settings.database, KekSealer(kek, os.urandom), clock, new_id, fail)
     if is_new or store.read(lambda uow: uow.count(IndexKey)) == 0:

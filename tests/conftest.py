@@ -5,7 +5,12 @@ import os
 import pytest
 
 # Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
-ALLOWED_SKIPS = ("../shared/samples is not here", "../shared/hospital is not here", "../shared/cases is not here", "../shared/ukcore is not here")
+ALLOWED_SKIPS = (
+    "../shared/samples is not here",
+    "../shared/hospital is not here",
+    "../shared/cases is not here",
+    "../shared/ukcore is not here",
+)
 _seen: set[str] = set()
 
 

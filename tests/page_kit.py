@@ -137,8 +137,7 @@ STATED = Stated(
     said_at="2026-11-27T22:40:00+00:00",
     full_list_in_letter=True,
     changes=Changes(
-        decided_by=Decider("Dr Anil Exampleton", "prescriber"),
-        lines=(ChangeLine("Aspirin 75mg dispersible tablets", "stopped"),),
+        decided_by=Decider("Dr Anil Exampleton", "prescriber"), lines=(ChangeLine("Aspirin 75mg dispersible tablets", "stopped"),)
     ),
     critical=(
         Critical("time-critical", True, "Co-careldopa 25mg/100mg tablets"),

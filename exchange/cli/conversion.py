@@ -1,13 +1,15 @@
 """One message alone, without a database: what `wardpost convert` and `wardpost gate` show an integration engineer."""
 
+import base64
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from exchange.directory.profiles import SenderProfile
 from exchange.fhir.content import Content, OrganisationFacts
-from exchange.fhir.document import build_document
-from exchange.fhir.draft import Draft, Item, SourceKind, Unreadable
+from exchange.fhir.document import build_document, letter_digest
+from exchange.fhir.draft import Draft, Item, Letter, SourceKind, Unreadable
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from exchange.transfer.assemble import Source, assemble
@@ -20,9 +22,22 @@ _NO_TIME = "1970-01-01T00:00:00Z"
 
 
 def convert_bytes(raw: bytes, profile: SenderProfile) -> tuple[dict[str, object], tuple[Item, ...]]:
-    """The document of one message and the account of its values. Raises Unreadable; unused messages say why in it."""
+    """The document of one message, its letters inside, and the account of its values. Raises Unreadable; unused messages say why in it."""
     draft, content = _content(raw, profile)
-    return build_document(content), draft.items
+    document = build_document(content)
+    _put_letters(document, content.letters)
+    return document, draft.items
+
+
+def _put_letters(document: dict[str, object], letters: Sequence[Letter]) -> None:
+    """A file alone has no envelope in which the letters could travel beside the Bundle: their bytes go into their attachments."""
+    bytes_of = {letter_digest(letter): letter.content for letter in letters}
+    entries = document["entry"]
+    assert isinstance(entries, list)
+    for resource in (entry["resource"] for entry in entries):
+        if resource["resourceType"] == "DocumentReference":
+            found = bytes_of[resource["masterIdentifier"]["value"]]
+            resource["content"][0]["attachment"]["data"] = base64.b64encode(found).decode()
 
 
 def gate_bytes(raw: bytes, profile: SenderProfile) -> GateResult:

@@ -1,16 +1,17 @@
 """Answers: append-only, by a named person or a client for one, each to one version. The FHIR Task is a view of them."""
 
 from exchange.audit.events import of_transfer, record
-from exchange.errors import Conflict, Refused
+from exchange.directory.entries import get_person
+from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
 from exchange.model import AnswerKind, Caller, DeliveryState, PersonRole
 from exchange.ports import UnitOfWork
-from exchange.records import Answer, Delivery, Person, Sealed, Version
+from exchange.records import Answer, Delivery, Sealed, Version
 from exchange.transfer.transfers import emit
 
 
 def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, reason_code: str, content: dict[str, object]) -> Answer:
-    """Append an answer. Raises Conflict `withdrawn`, Refused `agreed_not_allowed`, `reason_missing`.
+    """Append an answer. Raises Conflict `withdrawn`, Refused `agreed_not_allowed`, `reason_missing`; NotFound `person` (of elsewhere).
 
     An answer to a version that was replaced is kept as what it is: an answer to that version.
     """
@@ -18,7 +19,9 @@ def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, 
         raise Conflict(
             "withdrawn", "The hospital took these papers back; there is nothing to answer.", next_step="Call the ward if you wonder why."
         )
-    person = uow.get(Person, caller.person) if caller.person else None
+    person = get_person(uow, caller.person) if caller.person else None
+    if person is not None and person.org != caller.org:
+        raise NotFound("person", "No person of this home has this id.", next_step="Name the person who gives the answer.")
     if kind is AnswerKind.AGREED and (person is None or person.role is not PersonRole.HOME_MANAGER):
         step = "Answer “can take”, or ask the manager to agree."
         raise Refused("agreed_not_allowed", "Only the home's manager can agree to an admission.", next_step=step)

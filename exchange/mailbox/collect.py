@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from exchange.audit.events import of_transfer, record
@@ -77,20 +77,32 @@ def get_delivery(uow: UnitOfWork, delivery_id: str, org: str) -> Delivery:
     return found
 
 
-def page(
-    uow: UnitOfWork, org: str, *, after_change: int, since: datetime | None, before: datetime | None, count: int
-) -> tuple[list[InboxItem], bool]:
-    """The mailbox's deliveries in the order of their last change, after a change number and within times; is there more?
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list is asked for: after a change number, within times, at most `count`, of one person when a number is given."""
+
+    after_change: int
+    since: datetime | None
+    before: datetime | None
+    count: int
+    nhs_number: str = field(default="", repr=False)
+
+
+def page(uow: UnitOfWork, org: str, asked: Page) -> tuple[list[InboxItem], bool]:
+    """The mailbox's deliveries in the order of their last change; is there more?
 
     A change while somebody pages moves a delivery to the end: it may come twice, it is never skipped.
     """
-    where: dict[str, object] = {"recipient_org": org, "change__gt": after_change}
-    if since is not None:
-        where["updated_at__ge"] = since
-    if before is not None:
-        where["updated_at__lt"] = before
-    rows = uow.find(Delivery, order="change", limit=count + 1, **where)
-    return items_of(uow, rows[:count]), len(rows) > count
+    where: dict[str, object] = {"recipient_org": org, "change__gt": asked.after_change}
+    if asked.since is not None:
+        where["updated_at__ge"] = asked.since
+    if asked.before is not None:
+        where["updated_at__lt"] = asked.before
+    if asked.nhs_number:
+        versions = uow.find(Version, recipient_org=org, nhs_number=uow.indexes("nhs_number", "", asked.nhs_number))
+        where["version_id__in"] = [version.id for version in versions]
+    rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)
+    return items_of(uow, rows[: asked.count]), len(rows) > asked.count
 
 
 def needs_note(uow: UnitOfWork, org: str, items: list[InboxItem]) -> bool:

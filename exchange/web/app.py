@@ -6,6 +6,7 @@ import time
 import structlog
 from fastapi import FastAPI, Form
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +18,7 @@ from exchange.errors import Refused, WardpostError
 from exchange.records import Mailbox
 from exchange.web.auth.assertion import ClientRefused
 from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
-from exchange.web.errors import on_any_error, on_http_error, on_wardpost_error
+from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.home.routes import home_router
 from exchange.web.transfers import transfers_router
@@ -62,6 +63,7 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)
     app.add_exception_handler(WardpostError, on_wardpost_error)
     app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_exception_handler(Exception, on_any_error)
     app.include_router(fhir_router(exchange, tokens, base))
     app.include_router(transfers_router(exchange, tokens))

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 
 from exchange.errors import Conflict, Gone, NotFound, Refused, Unavailable, WardpostError
 from exchange.fhir.json import JsonRefused, dump
-from exchange.fhir.outcome import outcome, outcome_of
+from exchange.fhir.outcome import ERROR_CODES, outcome, outcome_of
 from exchange.seal.manifest import EnvelopeRefused
 from exchange.transfer.supplement import SupplementRefused
 from exchange.web.auth.assertion import ClientRefused
@@ -41,6 +41,14 @@ BY_CODE: dict[str, tuple[int, str]] = {
 }
 
 
+# What the framework refuses by itself: (FHIR issue type, code, words).
+_OF_FRAMEWORK: dict[int, tuple[str, str, str]] = {
+    404: ("not-found", "no_such_address", "There is nothing at this address."),
+    405: ("not-supported", "method", "This address does not take this method."),
+    413: ("too-long", "too_large", "The body is too large."),
+}
+
+
 def status_of(error: WardpostError) -> tuple[int, str]:
     """(HTTP status, FHIR issue type) of an error."""
     if error.code in BY_CODE:
@@ -57,8 +65,9 @@ def error_response(error: WardpostError) -> Response:
     status, issue = status_of(error)
     body = outcome_of(error, issue)
     if isinstance(error, SupplementRefused):
+        details = {"coding": [{"system": ERROR_CODES, "code": error.code}]}
         body["issue"] = [
-            {"severity": "error", "code": "invalid", "diagnostics": words, "expression": [path], "details": {"text": error.code}}
+            {"severity": "error", "code": "invalid", "diagnostics": words, "details": details} | ({"expression": [path]} if path else {})
             for path, words in error.issues
         ]
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": "5"} if status == 503 else {}
@@ -79,14 +88,18 @@ async def on_wardpost_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """What the framework itself refuses (404, 405, 413): the same shape."""
     assert isinstance(error, HTTPException)
-    issue = {404: "not-found", 405: "not-supported", 413: "too-long"}.get(error.status_code, "invalid")
-    words = {404: "There is nothing at this address.", 405: "This address does not take this method."}.get(
-        error.status_code, "Not accepted."
-    )
-    return fhir(outcome("error", issue, f"{words} See docs/api.md."), error.status_code, dict(error.headers or {}))
+    issue, code, words = _OF_FRAMEWORK.get(error.status_code, ("invalid", "http", "This request was not accepted."))
+    body = outcome("error", issue, f"{words} See docs/api.md.", details=code)
+    return fhir(body, error.status_code, dict(error.headers or {}))
+
+
+async def on_bad_parameter(request: Request, error: Exception) -> Response:
+    """What the framework could not read into a route's parameters; its own words could repeat what was sent."""
+    return fhir(outcome("error", "invalid", "A part of this request cannot be read. See docs/api.md.", details="parameter"), 400)
 
 
 async def on_any_error(request: Request, error: Exception) -> Response:
     """A defect: said as such, without a word of the request or the exception's text."""
     log.error("defect", error=type(error).__name__)
-    return fhir(outcome("fatal", "exception", "This is a defect of ours. Tell us the time; the sender and the home lose nothing."), 500)
+    words = "This is a defect of ours. Tell us the time; the sender and the home lose nothing."
+    return fhir(outcome("fatal", "exception", words, details="defect"), 500)

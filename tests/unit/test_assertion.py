@@ -69,14 +69,7 @@ def test_every_algorithm_that_may_be_registered(alg: str):
 
 
 @pytest.mark.parametrize(
-    "payload",
-    [
-        claims(aud=[URL]),
-        claims(exp=NOW + 1),
-        claims(iat=NOW + 60, nbf=NOW + 60),
-        claims(jti="é" * 128),
-        claims(scope="anything"),
-    ],
+    "payload", [claims(aud=[URL]), claims(exp=NOW + 1), claims(iat=NOW + 60, nbf=NOW + 60), claims(jti="é" * 128), claims(scope="anything")]
 )
 def test_good_claims(payload):
     assert verify(make(payload)).client_id == "home-software"

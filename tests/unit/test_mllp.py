@@ -29,9 +29,7 @@ def framed(*contents: bytes) -> bytes:
 
 
 def with_listener(
-    play: Callable[[MllpListener, list[bytes]], Awaitable[None]],
-    handler: Callable[[bytes], Awaitable[Reply]] | None = None,
-    **options: Any,
+    play: Callable[[MllpListener, list[bytes]], Awaitable[None]], handler: Callable[[bytes], Awaitable[Reply]] | None = None, **options: Any
 ) -> list[bytes]:
     """Run a listener and the play against it; gives the frames that the handler took."""
     taken: list[bytes] = []

@@ -18,8 +18,9 @@ from exchange.mailbox.collect import Caller
 from exchange.model import Role, Scope
 from exchange.ports import BusMessage, UnitOfWork
 from exchange.records import TABLES, BusOffset, DataKey, IndexKey, Mailbox, Organisation, OrgKey, Person, Sealed, Stay, Work
-from exchange.store.migrate import HEAD, migrate
-from exchange.store.tables import columns_of, metadata
+from exchange.store.migrate import HEAD, migrate, schema_of
+from exchange.store.schema import metadata
+from exchange.store.tables import columns_of
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
 
@@ -239,29 +240,28 @@ def test_an_event_that_cannot_be_carried_out_waits_with_an_owner_and_stops_nobod
         assert [(hold.kind, hold.code) for hold in service.exchange.list_holds()] == [("undelivered", "event_without_version")]
 
 
-def test_migrated_equals_metadata_and_half_a_migration_leaves_nothing(tmp_path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
-    migrate(engine)
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+def test_migrated_equals_metadata_and_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    migrate(path)
+    assert schema_of(path) == HEAD
+    engine = sa.create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(Refused, match="schema_newer"):
-        migrate(engine)
     engine.dispose()
+    with pytest.raises(Refused, match="schema_newer"):
+        migrate(path)
 
 
 def test_a_migration_that_dies_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'x.sqlite'}")
+    path = tmp_path / "x.sqlite"
     with monkeypatch.context() as patch:
         patch.setattr(op, "create_index", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            migrate(engine)
-    assert sa.inspect(engine).get_table_names() == []
-    migrate(engine)
-    assert "transfer" in sa.inspect(engine).get_table_names()
-    engine.dispose()
+            migrate(path)
+    assert schema_of(path) is None
+    migrate(path)
+    assert schema_of(path) == HEAD
 
 
 def test_pragmas_are_set(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from exchange.store.tables import metadata
+from exchange.store.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True, compare_server_default=True

@@ -28,7 +28,7 @@ MAX_TASK_BYTES = 65_536
 MAX_FORM_BYTES = 16_384
 MAX_COUNT = 200
 # Search parameters that would put a person into a URL, and so into logs on the way.
-_PATIENT_PARAMETERS = ("patient", "subject", "patient.identifier", "subject.identifier", "identifier", "related")
+_PATIENT_WORDS = frozenset(("patient", "subject", "identifier", "related", "_has"))
 _PREFIX = re.compile(r"(eq|ge|gt|le|lt)?(\d{4}.*)")
 
 
@@ -36,16 +36,32 @@ def bad_parameter(name: str, why: str) -> Refused:
     return Refused("parameter", f"The parameter {name} {why}.", next_step="See GET /fhir/metadata for what is supported.")
 
 
-def read_moment(name: str, text: str) -> tuple[str, datetime]:
-    """A FHIR date search value: its prefix and the instant. A bare day is its first instant in UTC."""
+def read_moment(name: str, text: str) -> tuple[str, datetime, datetime]:
+    """A FHIR date search value: its prefix, its first instant and the first after it. A bare day is a day of UTC, a time a millisecond."""
     found = _PREFIX.fullmatch(text.replace(" ", "+"))
     try:
         if found is None:
             raise ValueError
         moment = datetime.fromisoformat(found[2])
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return found[1] or "eq", moment, moment + (timedelta(days=1) if len(found[2]) == 10 else timedelta(milliseconds=1))
+    except (ValueError, OverflowError):
         raise bad_parameter(name, "is not a date with an optional prefix") from None
-    return found[1] or "eq", moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_number(name: str, text: str) -> int:
+    """A whole number in ASCII digits, not longer than the database can count."""
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise bad_parameter(name, "is not a number of ours")
+    return int(text)
+
+
+def read_nhs_number(name: str, text: str) -> str:
+    """A token search value with the NHS number, with or without its system."""
+    system, bar, value = text.rpartition("|")
+    if (bar and system != NHS_NUMBER) or not value:
+        raise bad_parameter(name, f"is not {NHS_NUMBER}| and a number")
+    return value
 
 
 def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
@@ -67,50 +83,49 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
     async def search_documents(request: Request, parameters: list[tuple[str, str]]) -> Response:
         who = caller(bearer(request, READ_SCOPE))
         since = before = None
-        after_change, count = 0, 50
+        after_change, count, nhs_number = 0, 50, ""
         for name, value in parameters:
             match name:
                 case "_lastUpdated":
-                    prefix, moment = read_moment(name, value)
-                    if prefix in ("ge", "gt"):
+                    prefix, moment, end = read_moment(name, value)
+                    if prefix in ("ge", "gt", "eq"):
+                        # A poller that kept only the day must not lose the rest of it: `gt` starts a millisecond later, never a day.
                         since = moment + timedelta(milliseconds=prefix == "gt")
-                    elif prefix in ("lt", "le"):
-                        before = moment + timedelta(milliseconds=prefix == "le")
-                    else:
-                        since, before = moment, moment + timedelta(milliseconds=1)
+                    if prefix in ("lt", "le", "eq"):
+                        before = moment if prefix == "lt" else end
                 case "_count":
-                    count = max(1, min(int(value), MAX_COUNT)) if value.isascii() and value.isdigit() else -1
-                    if count < 0:
-                        raise bad_parameter(name, "is not a number")
+                    count = max(1, min(read_number(name, value), MAX_COUNT))
                 case "_page":
-                    if not (value.isascii() and value.isdigit()):
-                        raise bad_parameter(name, "is not one of ours")
-                    after_change = int(value)
+                    after_change = read_number(name, value)
                 case "status" | "_sort" | "_format":
                     pass
-                case _ if "handling=strict" in request.headers.get("prefer", ""):
+                case "patient.identifier" | "patient:identifier" | "subject.identifier" | "subject:identifier":
+                    nhs_number = read_nhs_number(name, value)
+                case _ if names_a_person(name) or "handling=strict" in request.headers.get("prefer", ""):
+                    # Left out in silence it would widen the answer to everybody.
                     raise bad_parameter(name, "is not supported here")
                 case _:
                     pass
-        items, more = await run_in_threadpool(exchange.poll, who, after_change=after_change, since=since, before=before, count=count)
+        asked = {"after_change": after_change, "since": since, "before": before, "count": count, "nhs_number": nhs_number}
+        items, more = await run_in_threadpool(lambda: exchange.poll(who, **asked))  # type: ignore[arg-type]  # names are poll's
         entries = [views.document_reference(item, base) for item in items]
         own = f"{base}/fhir/DocumentReference"
         kept = [(name, value) for name, value in parameters if name != "_page"]
         query = [*kept, ("_page", str(items[-1].delivery.change))] if more else []
+        if nhs_number and more:  # its next page would name the person in a URL
+            raise bad_parameter("_count", "is too small for all papers of this person; nobody has more than 200")
         return fhir(views.searchset(entries, base, own, f"{own}?{urlencode(query)}" if more else ""))
 
     @router.get("/DocumentReference")
     async def documents(request: Request) -> Response:
-        parameters = list(request.query_params.multi_items())
-        if any(name.partition(":")[0] in _PATIENT_PARAMETERS for name, _ in parameters):
-            bearer(request, READ_SCOPE)
-            step = "Send the same parameters as a form to POST /fhir/DocumentReference/_search."
-            raise Refused("parameter", "A person may not be named in a URL.", next_step=step)
-        return await search_documents(request, parameters)
+        bearer(request, READ_SCOPE)
+        refuse_person_in_url(request)
+        return await search_documents(request, list(request.query_params.multi_items()))
 
     @router.post("/DocumentReference/_search")
     async def documents_search(request: Request) -> Response:
         bearer(request, READ_SCOPE)
+        refuse_person_in_url(request)
         return await search_documents(request, await read_form(request))
 
     def one(find: Callable[[InboxItem], dict[str, object]]) -> Callable[[Request, str], Response]:
@@ -165,6 +180,7 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
     @router.post("/AuditEvent/_search")
     async def audit(request: Request) -> Response:
         who = caller(bearer(request, AUDIT_SCOPE))
+        refuse_person_in_url(request)
         asked = read_audit_search([*request.query_params.multi_items(), *await read_form(request)])
         page = await run_in_threadpool(exchange.search_audit, who, asked)
         own = f"{base}/fhir/AuditEvent/_search"
@@ -173,27 +189,37 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
     return router
 
 
+def names_a_person(name: str) -> bool:
+    """Whether a search parameter is about a person, in every spelling: chained, with a modifier, in other letters."""
+    return bool(_PATIENT_WORDS & set(re.split("[.:]", name.lower())))
+
+
+def refuse_person_in_url(request: Request) -> None:
+    """Raises Refused `parameter`, also for the address of a POST."""
+    if any(map(names_a_person, request.query_params)):
+        step = "Search the audit trail by a form to POST /fhir/AuditEvent/_search; a mailbox is read by _lastUpdated."
+        raise Refused("parameter", "A person may not be named in a URL.", next_step=step)
+
+
 def read_audit_search(parameters: list[tuple[str, str]]) -> AuditSearch:
     """FHIR search parameters of AuditEvent as a question. Raises Refused `parameter` for what is not supported: never a silent drop."""
     values: dict[str, object] = {}
     for name, value in parameters:
         match name:
-            case "patient.identifier" | "patient:identifier" | "entity:identifier" if "|" not in value or value.startswith(NHS_NUMBER):
-                values["nhs_number"] = value.rpartition("|")[2]
-            case "entity" | "agent":
-                values[name] = value.rpartition("/")[2].rpartition("|")[2].removeprefix("urn:uuid:")
+            case "patient.identifier" | "patient:identifier" | "entity:identifier":
+                values["nhs_number"] = read_nhs_number(name, value)
+            case "entity" | "agent" | "agent:identifier":
+                values[name.partition(":")[0]] = value.rpartition("/")[2].rpartition("|")[2].removeprefix("urn:uuid:")
             case "type" | "subtype":
                 values["type"] = value.rpartition("|")[2]
             case "date" | "_lastUpdated":
-                prefix, moment = read_moment(name, value)
+                prefix, moment, end = read_moment(name, value)
                 if prefix in ("ge", "gt", "eq"):
-                    values["since"] = moment
-                if prefix in ("lt", "le"):
-                    values["before"] = moment
-                elif prefix == "eq":
-                    values["before"] = moment + timedelta(days=1)
-            case "_count" if value.isascii() and value.isdigit():
-                values["count"] = int(value)
+                    values["since"] = end if prefix == "gt" else moment
+                if prefix in ("lt", "le", "eq"):
+                    values["before"] = moment if prefix == "lt" else end
+            case "_count":
+                values["count"] = read_number(name, value)
             case "_page":
                 values["after"] = value
             case "_format":
@@ -213,9 +239,14 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-async def read_form(request: Request) -> list[tuple[str, str]]:
+async def read_form(request: Request, limit_bytes: int = MAX_FORM_BYTES) -> list[tuple[str, str]]:
     """A small urlencoded form."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise Refused("media_type", "A search is a form.", next_step="Send Content-Type: application/x-www-form-urlencoded.")
-    body = await read_body(request, MAX_FORM_BYTES)
-    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+        raise Refused(
+            "media_type", "This address takes an urlencoded form.", next_step="Send Content-Type: application/x-www-form-urlencoded."
+        )
+    body = await read_body(request, limit_bytes)
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise Refused("parameter", "The form has more than 50 fields.", next_step="Send fewer.") from None

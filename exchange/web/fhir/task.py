@@ -7,6 +7,7 @@ from exchange.fhir.json import load_strict
 from exchange.fhir.typed import read_task
 from exchange.model import AnswerKind
 from exchange.web.fhir.views import TASK
+from exchange.web.home.answers import ASK, CANNOT
 
 _KINDS = {business: kind for kind, (_, business) in TASK.items()}
 
@@ -40,7 +41,10 @@ def read_answer(body: bytes, task_id: str) -> GivenAnswer:
         content["at"] = task.starts_at
     if kind is AnswerKind.CAN_TAKE and not task.starts_at:
         raise _invalid("restriction.period.start says when the home can take the person; it is missing")
-    return GivenAnswer(kind, task.code_of("statusReason"), content, task.person)
+    reason, known = task.code_of("statusReason"), CANNOT if kind is AnswerKind.CANNOT else ASK
+    if reason and reason not in known:
+        raise _invalid("statusReason is none of: " + ", ".join(known))
+    return GivenAnswer(kind, reason, content, task.person)
 
 
 def _invalid(why: str) -> Refused:

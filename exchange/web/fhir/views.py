@@ -107,15 +107,9 @@ def etag_value(item: InboxItem) -> str:
 def searchset(entries: list[dict[str, object]], base: str, own: str, next_url: str) -> dict[str, object]:
     """A Bundle of type searchset with its paging links."""
     links = [{"relation": "self", "url": own}] + ([{"relation": "next", "url": next_url}] if next_url else [])
-    return {
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "link": links,
-        "entry": [
-            {"fullUrl": f"{base}/fhir/{entry['resourceType']}/{entry['id']}", "resource": entry, "search": {"mode": "match"}}
-            for entry in entries
-        ],
-    }
+    found = [{"fullUrl": f"{base}/fhir/{e['resourceType']}/{e['id']}", "resource": e, "search": {"mode": "match"}} for e in entries]
+    bundle: dict[str, object] = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    return bundle | {"entry": found} if found else bundle | {"total": 0}
 
 
 @cache

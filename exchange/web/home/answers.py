@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 # Reasons why a home cannot take a person. The two that the hospital can mend come first; dataset.md section 6.
 CANNOT: Mapping[str, str] = {
@@ -65,6 +66,13 @@ class Tried:
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
+def _is_day(text: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)) and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
 def mistakes(kind: str, fields: Mapping[str, str], *, planned_known: bool) -> dict[str, str]:
     """What is wrong with a posted answer, field → sentence in plain words; empty when it can be taken.
 
@@ -80,7 +88,7 @@ def mistakes(kind: str, fields: Mapping[str, str], *, planned_known: bool) -> di
             if when not in ("planned", "other") or (when == "planned" and not planned_known):
                 found["when"] = "Say when you can take the person"
             elif when == "other":
-                if not re.fullmatch(r"\d{4}-\d\d-\d\d", said.get("day", ""), re.ASCII):
+                if not _is_day(said.get("day", "")):
                     found["day"] = "Choose the day"
                 if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", said.get("time", ""), re.ASCII):
                     found["time"] = "Write the time, for example 08:00"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -25,6 +26,7 @@ from exchange.model import HOME_ROLES, AnswerKind, Caller, DeliveryState, Enviro
 from exchange.records import Answer, Organisation, Part
 from exchange.web.auth.secrets import hash_secret, make_secret
 from exchange.web.errors import status_of
+from exchange.web.fhir.routes import read_form
 from exchange.web.home import answers
 from exchange.web.home.facts import (
     Done,
@@ -55,6 +57,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 FHIR_JSON = "application/fhir+json"
+# The longest question in a script of four bytes a letter, each written as %XX.
+MAX_PAGE_FORM_BYTES = 65_536
 _ROLE_WORDS = {"carer": "carer", "home_manager": "manager"}
 
 
@@ -122,8 +126,17 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
             desk.name if desk else "",
         )
 
-    def checked_form(request: Request, form: FormData) -> FormData:
+    async def small_form(request: Request) -> FormData | WardpostError:
+        """The posted form, or why it is none; told on a page, after it is known who asks."""
+        try:
+            return FormData([*await read_form(request, MAX_PAGE_FORM_BYTES)])
+        except WardpostError as problem:
+            return problem
+
+    def checked_form(request: Request, form: FormData | WardpostError) -> FormData:
         """Refuses a form from elsewhere."""
+        if isinstance(form, WardpostError):
+            raise form
         site = request.headers.get("sec-fetch-site", "same-origin")
         given = form.get("csrf", "")
         same = compare_digest(str(given).encode("utf-8", "surrogatepass"), csrf_of(request).encode())
@@ -166,11 +179,11 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
 
     @router.post("/home/sign-out")
     async def sign_out(request: Request) -> Response:
-        form = await request.form()
+        posted = await small_form(request)
 
         @page
         def out(request: Request, who: SignedIn) -> Response:
-            checked_form(request, form)
+            checked_form(request, posted)
             exchange.store.write(lambda uow: links.end_session(uow, who.session))
             answer = html("error.html", frame=_bare_frame(is_trial), error=ErrorFacts("You are signed out", "Close this page."))
             answer.delete_cookie(cookie, path="/", secure=is_https, httponly=True, samesite="lax")
@@ -199,8 +212,8 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
 
     @router.get("/home/{transfer}/version/{number}")
     @page
-    def old_papers(request: Request, who: SignedIn, transfer: str, number: int) -> Response:
-        return show_papers(request, who, transfer, number, None)
+    def old_papers(request: Request, who: SignedIn, transfer: str, number: str) -> Response:
+        return show_papers(request, who, transfer, version_number(number), None)
 
     def show_papers(request: Request, who: SignedIn, transfer: str, number: int | None, tried: answers.Tried | None) -> Response:
         opened = exchange.open_version(Caller(who.person.org, person=who.person.id), transfer, number)
@@ -225,12 +238,12 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
 
     @router.post("/home/{transfer}/answer")
     async def answer(request: Request, transfer: str) -> Response:
-        form = await request.form()
+        posted = await small_form(request)
 
         @page
         def give(request: Request, who: SignedIn) -> Response:
-            checked_form(request, form)
-            kind, number = str(form.get("kind", "")), int(str(form.get("version", "0")) or 0)
+            form = checked_form(request, posted)
+            kind, number = str(form.get("kind", "")), version_number(str(form.get("version", "")))
             fields = {name: str(value) for name, value in form.items() if name not in ("csrf", "kind", "version", "condition")}
             conditions = tuple(str(value) for value in form.getlist("condition"))
             caller = Caller(who.person.org, person=who.person.id)
@@ -262,6 +275,11 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
         return html("answered.html", frame=frame_of(request, who), done=done)
 
     return router
+
+
+def version_number(text: str) -> int:
+    """The number of a version in a form or an address; what is none is 0, which no version has."""
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
 
 
 def _bare_frame(is_trial: bool) -> Frame:

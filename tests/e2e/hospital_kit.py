@@ -1,0 +1,300 @@
+"""The simulated hospital (../shared/hospital): its directory is our set-up, its feed our input, its truth our judge."""
+
+import csv
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exchange.app import Exchange
+from exchange.config import Settings
+from exchange.mailbox.collect import Caller, InboxItem
+from exchange.model import TransferState
+from exchange.records import Hold, Stay, Submission, Transfer
+from exchange.transfer.match import read_identity
+from exchange.wiring import open_exchange
+from tests.service_kit import WARDPOST, Service, free_port, wait_until
+
+HOSPITAL = Path(__file__).parents[3] / "shared" / "hospital"
+_MEANINGS = {"method": "method", "destination": "destination"}
+
+
+def make_feed(folder: Path, seed: int, stays: int, *more: str) -> Path:
+    out = folder / "feed"
+    command = [sys.executable, str(HOSPITAL / "sim.py"), "--seed", str(seed), "--stays", str(stays), "--out", str(out), *more]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return out
+
+
+def profile_of(directory: dict, name: str) -> dict[str, object]:
+    """The SenderProfile of one feed, from what directory.json says of it in its own words."""
+    said = directory["senders"][name]
+    is_welsh = "Wales" in said.get("pv1_36", "")
+    reading: dict[str, object] = {
+        "charset": said["default_charset"],
+        "zone": said["zone"],
+        "country": "Wales" if is_welsh else "England",
+        "pv1_36": "method" if said.get("pv1_36") else "",
+        "pv1_37": ("destination or home code" if "local home code" in said.get("pv1_37", "") else "destination")
+        if said.get("pv1_37")
+        else "",
+        "aliases": said["aliases"],
+        "number_status_field": said.get("nhs_number_status", ""),
+        # DS is the discharge summary; what is named "(not used)" is left out.
+        "letter_types": [code for code, words in said.get("letter_types", {}).items() if "not used" not in words],
+    }
+    if is_welsh:
+        reading["home_destinations"] = ["20"]
+    desk = directory["discharge_contact"]
+    return {
+        "reading": reading,
+        "wards": {w["code"]: {"name": w["name"], "phone": w["phone"], "hours": w["hours"]} for w in directory["wards"]},
+        "discharge_contact": {"name": desk["name"], "phone": desk["phone"], "hours": desk["out_of_hours"]},
+        "gate_profile": "letter only",
+        "erase_raw_after_days": said["erase_raw_after_days"],
+    }
+
+
+@dataclass
+class Playing:
+    """One feed over one running service."""
+
+    service: Service
+    feed: Path
+    directory: dict = field(default_factory=dict)
+    truth: dict = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    pickers: dict[str, str] = field(default_factory=dict)
+
+    def set_up(self) -> None:
+        """Organisations, homes, one MLLP feed with its own port each, a person who picks at each hospital: by the command line."""
+        self.directory = json.loads((self.feed / "directory.json").read_text())
+        self.truth = json.loads((self.feed / "truth.json").read_text())
+        columns = ("code", "name", "kind", "street", "town", "postcode", "phone", "provider", "cqc", "opened", "closed")
+        rows = [{"code": o["ods"], "name": o["name"], "kind": "hospital"} for o in self.directory["organisations"]]
+        rows += [{**{c: home[c] for c in columns if c != "kind"}, "kind": "home"} for home in self.directory["homes"]]
+        sites = self.service.folder / "sites.csv"
+        with sites.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self.service.cli("sites", "import", str(sites))
+        for name, said in self.directory["senders"].items():
+            if said["channel"] == "mllp":
+                file = self.service.folder / f"{name}.json"
+                file.write_text(json.dumps(profile_of(self.directory, name)))
+                self.ports[name] = free_port()
+                self.service.cli(
+                    "senders", "add", name, "--org", said["organisation"], "--port", str(self.ports[name]), "--profile", str(file)
+                )
+        for org in (o["ods"] for o in self.directory["organisations"]):
+            self.pickers[org] = self.service.cli(
+                "people", "add", "Nurse Sim-Test", "--org", org, "--role", "discharge_desk", "--email", "n@sim.example"
+            )
+        self.service.mllp_port = self.ports["PAS"]
+
+    def play(self, until: str = "", resume: bool = False) -> list[dict]:
+        """The real send.py over every MLLP sender; its book of answers."""
+        addresses = [part for name, port in self.ports.items() for part in ("--mllp", f"{name}=127.0.0.1:{port}")]
+        command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--only", "mllp", "--quiet", "--tries", "5"]
+        command += ["--until", until] if until else []
+        command += ["--resume"] if resume else []
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return [json.loads(line) for line in (self.feed / "acks.ndjson").read_text().splitlines()]
+
+    def settle(self) -> None:
+        """Wait until the process has nothing left to do: work, outbox and the consumer of the bus."""
+        wait_until(lambda: self._left() == 0, "rest", 120)
+
+    def _left(self) -> int:
+        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
+            work = db.execute("SELECT count(*) FROM work").fetchone()[0]
+            new = db.execute("SELECT count(*) FROM outbox WHERE state = 'new'").fetchone()[0]
+            at = db.execute("SELECT coalesce(max(position), 0) FROM bus_offset").fetchone()[0]
+            return work + new + db.execute("SELECT coalesce(max(position), 0) FROM bus_log").fetchone()[0] - at
+
+    def count(self, table: str) -> int:
+        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
+            return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    def confirm(self, stay: dict) -> bool:
+        """`wardpost sites confirm` as the ward does it; False when the stay has not been heard of yet."""
+        command = [WARDPOST, "sites", "confirm", stay["visit"], stay["pick"]["site"], "--by", self.pickers[stay["organisation"]]]
+        done = subprocess.run(command, env=self.service.environ, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 or done.stderr.startswith("stay:"), done.stderr
+        return done.returncode == 0
+
+    def play_with_picks(self) -> list[dict]:
+        """The whole feed, stopped at each moment of a pick; a stay that is not known yet is picked later."""
+        picks = sorted((s for s in self.truth["stays"] if s.get("pick")), key=lambda s: s["pick"]["at"])
+        waiting: list[dict] = []
+        played = False
+        for stay in picks:
+            rows = [json.loads(line) for line in (self.feed / "feed.ndjson").read_text().splitlines()]
+            if any(row["at"] < stay["pick"]["at"] and row["channel"] == "mllp" for row in rows):
+                self.play(until=stay["pick"]["at"], resume=played)
+                played = True
+                self.settle()
+            waiting = [other for other in [*waiting, stay] if not self.confirm(other)]
+        answers = self.play(resume=played)
+        self.settle()
+        assert not [stay["visit"] for stay in waiting if not self.confirm(stay)]
+        self.settle()
+        return answers
+
+    def resident_megabytes(self) -> float:
+        assert self.service.process is not None
+        status = Path(f"/proc/{self.service.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def opened(self) -> Exchange:
+        """The data folder in this process, for judging."""
+        return open_exchange(Settings(data=self.service.folder / "data"))
+
+
+@dataclass
+class Judge:
+    """What the service made of the feed, against the truth. `wrong` collects every difference; `figures` what was seen."""
+
+    exchange: Exchange
+    truth: dict
+    wrong: list[str] = field(default_factory=list)
+    figures: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        def load(uow):  # type: ignore[no-untyped-def]
+            by_bytes: dict[tuple[str, str], list[Submission]] = {}
+            for row in uow.find(Submission):
+                key = (row.sender_id, hashlib.sha256(row.content.open()).hexdigest())
+                by_bytes.setdefault(key, []).append(row)
+            visits = {(s.sender_org, read_identity(s.identity).visit_id): s for s in uow.find(Stay)}
+            return by_bytes, visits, uow.find(Hold), uow.find(Transfer)
+
+        self.by_bytes, self.visits, self.holds, self.transfers = self.exchange.store.read(load)
+        self.messages = {m["n"]: m for m in self.truth["messages"]}
+        self.stays = {s["stay"]: s for s in self.truth["stays"]}
+
+    def complain(self, words: str) -> None:
+        self.wrong.append(words)
+
+    def answers(self, book: list[dict]) -> None:
+        """Every message has one of the answers that its truth allows."""
+        for entry in book:
+            message = self.messages[entry["n"]]
+            self.figures[f"answer {entry['code']}"] += 1
+            if entry["code"] not in message["ack"]:
+                self.complain(f"message {entry['n']} {message['kind']}: {entry['code']} {entry['text']}, allowed {message['ack']}")
+            if message["control_id"] and entry["control_id"] is not None and entry["control_id"] != message["control_id"]:
+                self.complain(f"message {entry['n']}: the answer names {entry['control_id']}")
+
+    def custody(self, senders: set[str]) -> None:
+        """Bytes of which we have custody stand once; each is used, not used with a reason, or held with an owner."""
+        held = {about: h for h in self.holds for about in (h.submission_id, h.stay_id) if about and h.resolved_at is None}
+        may_leave = {t.stay_id for t in self.transfers if t.state is not TransferState.WITHDRAWN}
+        for message in self.truth["messages"]:
+            if message["sender"] not in senders or not message.get("custody"):
+                continue
+            rows = self.by_bytes.get((message["sender"], message["sha256"]), [])
+            if len(rows) != 1:
+                self.complain(f"message {message['n']} {message['kind']}: {len(rows)} submissions")
+                continue
+            row = rows[0]
+            self.figures[f"{message['fate']} → {row.state}"] += message["fate"] != "duplicate"
+            name = f"message {message['n']} {message['kind']} ({message['fate']})"
+            hold = held.get(row.id) or held.get(row.stay_id or "")
+            # What contradicts a stay of somebody who goes nowhere is kept aside and bothers nobody (architecture decision 13).
+            if row.state == "held" and hold is None and (row.stay_id is None or row.stay_id in may_leave):
+                self.complain(f"{name}: held without a hold")
+            if row.state == "not_used" and not row.reason:
+                self.complain(f"{name}: not used without a reason")
+            if row.state not in ("read", "not_used", "held"):
+                self.complain(f"{name}: left as {row.state}")
+            self._fate(name, message, row, hold, row.stay_id in may_leave)
+
+    def _fate(self, name: str, message: dict, row: Submission, hold: Hold | None, may_leave: bool) -> None:
+        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM"))
+        match message["fate"]:
+            # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too.
+            case "used" if (
+                row.reason == "birth_date_differs" and "wrong_birth_date" in self.stays[message["stay"]]["quirks"] and not may_leave
+            ):
+                self.figures["… a wrong birth date of somebody who goes nowhere, kept aside"] += 1
+            case "used" if is_read_today and row.state != "read":
+                self.complain(f"{name}: {row.state}, {row.reason}")
+            case "not_used" if row.state != "not_used":
+                self.complain(f"{name}: {row.state}")
+            case "hold" if message["kind"] == "identity" and row.state != "held":
+                self.complain(f"{name}: {row.state}, not kept aside")
+            case "hold" if message["kind"] == "unreadable" or (message["kind"] in ("identity", "dead") and may_leave):
+                if hold is None or hold.kind != message["kind"]:
+                    self.complain(f"{name}: {row.state}, no hold of kind {message['kind']}")
+
+    def stays_and_homes(self, homes: list[str], senders: set[str]) -> None:
+        """Who goes home is seen by nobody; who was picked for a home is there, with the very letters, and nowhere else."""
+        boxes: dict[str, list[InboxItem]] = {home: self.exchange.poll(Caller(home), count=200)[0] for home in homes}
+        for stay in self.truth["stays"]:
+            row = self.visits.get((stay["organisation"], stay["visit"]))
+            mine = [t for t in self.transfers if row is not None and t.stay_id == row.id]
+            if not stay["transfer"]:
+                routed = [
+                    t for t in mine if t.recipient_org or t.versions or (t.state is not TransferState.WITHDRAWN and not stay.get("signs"))
+                ]
+                self.figures["people not for a home"] += 1
+                self.figures["… with a possible transfer by a misleading sign"] += bool(mine)
+                if routed:
+                    self.complain(f"{stay['visit']} goes {stay['going']} and has a transfer {routed[0].state}")
+                continue
+            self.figures[f"care home: {stay['outcome']}"] += 1
+            self._outcome(stay, mine, boxes, senders)
+        going = {s["person"]["nhs_number"] for s in self.truth["stays"] if s["transfer"]}
+        for home, items in boxes.items():
+            for item in items:
+                if item.person.nhs_number not in going:
+                    self.complain(f"{home} sees somebody who does not go to a home")
+
+    def _outcome(self, stay: dict, mine: list[Transfer], boxes: dict[str, list[InboxItem]], senders: set[str]) -> None:
+        visit, site = stay["visit"], stay["pick"]["site"]
+        letters = [x for x in stay["letters"] if self.messages[x["n"]]["sender"] in senders and x["deliver"] == "letter"]
+        ids = {t.id for t in mine}
+        elsewhere = [home for home, items in boxes.items() if home != site and any(i.transfer.id in ids for i in items)]
+        if elsewhere:
+            self.complain(f"{visit}: papers at {elsewhere}")
+        items = [i for i in boxes[site] if i.transfer.id in ids]
+        if stay["outcome"] == "held" or not letters:
+            self.figures["… nothing may leave by MLLP alone"] += 1
+            if items:
+                self.complain(f"{visit} ({stay['outcome']}, {stay['hold']}): papers left")
+            came = any(self.messages[x["n"]]["sender"] in senders for x in stay["letters"])
+            if stay["outcome"] == "held" and came and not any(h.kind == stay["hold"] and h.resolved_at is None for h in self.holds):
+                self.complain(f"{visit}: no hold {stay['hold']}")
+            return
+        states = [str(i.delivery.state) for i in items]
+        if stay["outcome"] == "withdrawn":
+            self.figures["… withdrawn at the home"] += 1
+            if not states or set(states) != {"withdrawn"}:
+                self.complain(f"{visit}: should be withdrawn, is {states}")
+            return
+        current = [i for i in items if i.delivery.state == "current"]
+        if len(current) != 1:
+            self.complain(f"{visit}: {len(current)} current documents, {states}")
+            return
+        found = {p.media_type: hashlib.sha256(self._content(site, p.id)).hexdigest() for p in current[0].parts}
+        newest = max(letters, key=lambda x: x["n"])
+        self.figures["… delivered with the very letter"] += 1
+        if newest["payload_sha256"] not in found.values():
+            self.complain(f"{visit}: the newest letter is not in version {current[0].delivery.number}")
+        if "corrected_letter" in stay["quirks"] and len(letters) > 1:
+            self.figures["… corrected as a new version"] += 1
+            if current[0].delivery.number < 2:
+                self.complain(f"{visit}: the correction made no new version")
+            if letters[0]["payload_sha256"] in found.values():
+                self.complain(f"{visit}: the letter that was corrected still travels")
+
+    def _content(self, site: str, part: str) -> bytes:
+        return self.exchange.collect_part(Caller(site), part)[1]

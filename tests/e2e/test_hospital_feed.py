@@ -1,0 +1,75 @@
+"""A whole hospital's MLLP feeds against a running service, judged by the simulation's truth. fsck is the oracle.
+
+WARDPOST_FEED_STAYS and WARDPOST_FEED_SEED make it bigger for the campaign.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hospital_kit import HOSPITAL, Judge, Playing, make_feed, profile_of
+from tests.service_kit import Service
+
+pytestmark = pytest.mark.skipif(not HOSPITAL.is_dir(), reason="../shared/hospital is not here")
+STAYS, SEED = int(os.environ.get("WARDPOST_FEED_STAYS", "40")), int(os.environ.get("WARDPOST_FEED_SEED", "1"))
+# The second feed is all quirks: most people go to a home, so that each outcome is met by MLLP letters.
+QUIRKS = (
+    "care_home=0.7", "cancelled_discharge=0.3", "corrected_letter=0.4", "wrong_birth_date=0.2", "recorded_dead=0.1", "late_admission=0.3",
+    "draft_first=0.3", "out_of_order=0.1", "twins=0.1", "sold_home=0.1", "placeholder_number=0.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("seed", "shares"), [(SEED, ()), (SEED + 1, QUIRKS)], ids=["usual", "quirks"])
+def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ...]) -> None:
+    # All quirks at half the size: the whole of the tests stays under its time.
+    feed = make_feed(tmp_path, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)))
+    playing = Playing(Service(tmp_path), feed)
+    playing.set_up()
+    playing.service.start()
+    try:
+        book = playing.play_with_picks()
+        before, kept = playing.resident_megabytes(), playing.count("submission")
+        versions = playing.count("version")
+        again = playing.play()
+        playing.settle()
+        after = playing.resident_megabytes()
+        assert (playing.count("submission"), playing.count("version")) == (kept, versions), "the same bytes again made something new"
+        assert playing.service.process is not None
+        assert playing.service.process.poll() is None
+    finally:
+        playing.service.stop()
+    assert after < before + 100, "memory is not flat"
+    exchange = playing.opened()
+    try:
+        judge = Judge(exchange, playing.truth)
+        judge.answers(book)
+        judge.answers(again)
+        judge.custody(set(playing.ports))
+        homes = [home["code"] for home in playing.directory["homes"]]
+        judge.stays_and_homes(homes, set(playing.ports))
+    finally:
+        exchange.store.close()
+    print(f"\nresident memory {before:.0f} MB after the first playing, {after:.0f} MB after the second")
+    print("\n".join(f"{number:5} {what}" for what, number in sorted(judge.figures.items())))
+    assert not judge.wrong, "\n".join(judge.wrong)
+    assert playing.service.cli("fsck").endswith("fsck: clean")
+
+
+def test_the_profile_says_what_the_directory_says() -> None:
+    directory = {
+        "senders": {
+            "X": {
+                "default_charset": "8859/1",
+                "zone": "Europe/London",
+                "aliases": {"LH1": "SIMH01"},
+                "erase_raw_after_days": 14,
+                "letter_types": {"DS": "discharge summary", "OPL": "out-patient letter (not used)"},
+            }
+        },
+        "wards": [],
+        "discharge_contact": {"name": "Desk", "phone": "1", "out_of_hours": "2"},
+    }
+    reading = profile_of(directory, "X")["reading"]
+    assert isinstance(reading, dict)
+    assert (reading["letter_types"], reading["pv1_37"], reading["country"]) == (["DS"], "", "England")
