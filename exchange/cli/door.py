@@ -14,13 +14,34 @@ Data = Annotated[Path | None, typer.Option("--data", envvar="WARDPOST_DATA", hel
 By = Annotated[str, typer.Option("--by", help="Id of the person who does this (wardpost people list).")]
 
 
+def quiet_logs(level: str) -> None:
+    """One JSON object a line on stderr: event names, ids and codes only."""
+    import logging
+    import sys
+
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), logging.INFO)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
 @contextmanager
 def service(data: Path | None) -> Iterator["Exchange"]:
     """The service over the data folder, for one command; the running service may be at work beside us."""
     from exchange.config import load_settings
     from exchange.wiring import open_exchange
 
-    exchange = open_exchange(load_settings(data=data))
+    settings = load_settings(data=data)
+    quiet_logs(settings.log)
+    exchange = open_exchange(settings)
     try:
         yield exchange
     finally:

@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+import socket
+from dataclasses import replace
 
 import structlog
 import uvicorn
 
+from exchange.cli.door import quiet_logs
 from exchange.config import Settings
 from exchange.errors import Refused
 from exchange.records import Organisation
@@ -17,29 +20,16 @@ log = structlog.get_logger("wardpost.serve")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def quiet_logs(level: str) -> None:
-    """One JSON object a line on stderr: event names, ids and codes only."""
-    import logging
-    import sys
-
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 async def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM. Raises Refused `not_loopback` for a bind that needs TLS in front."""
     if settings.host not in _LOOPBACK and not settings.base_url.startswith("https://"):
         step = "Put TLS in front and set WARDPOST_BASE_URL to its https address; see docs/operations.md."
         raise Refused("not_loopback", "Listening beyond this machine without TLS is refused.", next_step=step)
     quiet_logs(settings.log)
+    if settings.port == 0:
+        with socket.socket() as found:
+            found.bind((settings.host, 0))
+            settings = replace(settings, port=found.getsockname()[1])
     exchange = open_exchange(settings)
     loops = Loops(exchange)
     listeners = Listeners(exchange, settings.host, settings.mllp_port)
@@ -65,8 +55,12 @@ async def serve(settings: Settings) -> None:
     listening = asyncio.create_task(listeners.run(stopping))
     serving = asyncio.create_task(server.serve())
     if not exchange.store.read(lambda uow: uow.count(Organisation)):
-        log.warning("empty_instance", next_step="wardpost sites add CODE NAME --kind hospital")
+        print("Nobody is set up here yet, so everybody is refused. Next: wardpost sites add CODE NAME --kind hospital", flush=True)
     log.info("wardpost_running", url=settings.public_url, environment=str(settings.environment), mllp=listeners.ports)
+    print(
+        f"Wardpost runs at {settings.public_url} ({settings.environment}). Ctrl-C stops it. What it does: stderr, one JSON line each.",
+        flush=True,
+    )
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait([waiting, serving], return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
