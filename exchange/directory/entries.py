@@ -119,8 +119,8 @@ def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, pr
 
 def default_scopes(kind: str) -> list[str]:
     """What a system of a home or of a hospital may do when nothing else is said."""
-    home = ["system/DocumentReference.rs", "system/Task.u", "system/AuditEvent.s"]
-    return home if kind == "home" else ["system/AuditEvent.s", "system/Supplement.c", "system/Transfer.r"]
+    home = ["system/DocumentReference.rs", "system/Task.u", "system/AuditEvent.s", "system/$validate"]
+    return home if kind == "home" else ["system/AuditEvent.s", "system/Supplement.c", "system/Transfer.r", "system/$validate"]
 
 
 def deactivate_person(uow: UnitOfWork, person_id: str) -> None:

@@ -7,9 +7,19 @@ from typing import NoReturn
 import msgspec
 
 from exchange.errors import WardpostError
+from exchange.fhir.r4.number import number
 
 MAX_DEPTH = 64
-_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def _literal(value: object) -> msgspec.Raw:
+    """A number that Decimal would write otherwise (`1e3`), as it was written."""
+    if isinstance(value, Decimal):
+        return msgspec.Raw(str(value).encode())
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_literal)
 
 
 class JsonRefused(WardpostError, ValueError):
@@ -30,29 +40,50 @@ def _constant(name: str) -> NoReturn:
     raise JsonRefused(f"{name} is not JSON.")
 
 
-def load_strict(data: bytes) -> object:
-    """Parse received JSON; fractions come back as Decimal with every digit. Raises JsonRefused."""
+def _number(text: str) -> Decimal:
     try:
-        text = data.decode("utf-8")
+        return number(text)
+    except ValueError:
+        raise JsonRefused("A number is beyond every range.") from None
+
+
+def _integer(text: str) -> int | Decimal:
+    """A whole number; what `int` would write otherwise, or not at all, stays as it was written."""
+    return _number(text) if text == "-0" or len(text) > 18 else int(text)
+
+
+def load_strict(data: bytes) -> object:
+    """Parse received JSON (a byte order mark is allowed); fractions come back as Decimal with every digit. Raises JsonRefused."""
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise JsonRefused("The bytes are not UTF-8.") from None
     _refuse_depth(text)
     try:
-        value: object = json.loads(text, object_pairs_hook=_pairs, parse_float=Decimal, parse_constant=_constant)
+        value: object = json.loads(text, object_pairs_hook=_pairs, parse_float=_number, parse_int=_integer, parse_constant=_constant)
     except (json.JSONDecodeError, RecursionError):
         raise JsonRefused("The text is not one JSON document.") from None
-    except ValueError as problem:
-        if isinstance(problem, JsonRefused):
-            raise
-        raise JsonRefused("A number is too long.") from None
-    try:
-        # A lone surrogate escape is legal to Python's reader and cannot be written again.
-        msgspec.json.encode(value, enc_hook=str)
-    except (UnicodeEncodeError, msgspec.MsgspecError, ValueError):
-        raise JsonRefused("A text holds half a character (a lone surrogate).") from None
-    if "\\u0000" in text or "\x00" in text:
-        raise JsonRefused("A text holds a NUL character.")
+    if "\\u" in text or "\x00" in text:
+        _refuse_characters(value)
     return value
+
+
+def _refuse_characters(value: object) -> None:
+    """NUL and half a surrogate pair: legal to Python's reader, and nobody can write or store them again."""
+    stack = [value]
+    while stack:
+        match stack.pop():
+            case str() as text:
+                if "\x00" in text:
+                    raise JsonRefused("A text holds a NUL character.")
+                if any("\ud800" <= character <= "\udfff" for character in text):
+                    raise JsonRefused("A text holds half a character (a lone surrogate).")
+            case dict() as found:
+                stack += [*found.keys(), *found.values()]
+            case list() as items:
+                stack += items
+            case _:
+                pass
 
 
 def _refuse_depth(text: str) -> None:

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from exchange.errors import Conflict, Gone, NotFound, Refused, Unavailable, WardpostError
 from exchange.fhir.json import JsonRefused, dump
 from exchange.fhir.outcome import ERROR_CODES, outcome, outcome_of
+from exchange.fhir.r4.xml import XmlRefused
 from exchange.seal.manifest import EnvelopeRefused
 from exchange.transfer.supplement import SupplementRefused
 from exchange.web.auth.assertion import ClientRefused
@@ -18,6 +19,7 @@ FHIR_JSON = "application/fhir+json"
 # error class → (HTTP status, FHIR issue type); the first that fits counts.
 TABLE: tuple[tuple[type[WardpostError], int, str], ...] = (
     (JsonRefused, 400, "structure"),
+    (XmlRefused, 400, "structure"),
     (ClientRefused, 401, "login"),
     (NotFound, 404, "not-found"),
     (Gone, 410, "deleted"),

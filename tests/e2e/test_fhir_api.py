@@ -278,3 +278,21 @@ def test_metadata_is_a_capability_statement(tmp_path: Path) -> None:
     with api(tmp_path) as service:
         body = service.fhir("GET", "/fhir/metadata", "").json()
         assert (body["resourceType"], body["fhirVersion"], body["kind"]) == ("CapabilityStatement", "4.0.1", "instance")
+
+
+def test_validate_judges_and_keeps_nothing(tmp_path: Path) -> None:
+    with api(tmp_path) as service:
+        good = {"resourceType": "Patient", "birthDate": "1942-03-14"}
+        answer = service.fhir("POST", "/fhir/Patient/$validate", json=good).json()
+        assert {issue["severity"] for issue in answer["issue"]} == {"warning"}  # it has no narrative
+        bad = service.fhir("POST", "/fhir/Patient/$validate", json={**good, "birthDate": "1942-14-03", "gender": "zzz"}).json()
+        found = {issue["expression"][0] for issue in bad["issue"] if issue["severity"] == "error"}
+        assert found == {"Patient.birthDate", "Patient.gender"}
+        assert "1942-14-03" not in str(bad)
+        xml = b'<Patient xmlns="http://hl7.org/fhir"><gender value="zzz"/></Patient>'
+        said = service.fhir("POST", "/fhir/Patient/$validate", content=xml, headers={"Content-Type": "application/fhir+xml"}).json()
+        assert [issue["expression"] for issue in said["issue"] if issue["severity"] == "error"] == [["Patient.gender"]]
+        unknown = service.fhir("POST", "/fhir/Patient/$validate?profile=https://nowhere.example/p", status=422, json=good)
+        assert code_of(unknown) == "unknown_profile"
+        for wrong in (b"{", b"<Patient", b"[]", b'{"resourceType":"Observation"}'):
+            service.fhir("POST", "/fhir/Patient/$validate", status=400, content=wrong)

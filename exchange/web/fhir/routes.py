@@ -12,6 +12,8 @@ from fastapi.responses import Response
 from exchange import __version__
 from exchange.app import Exchange
 from exchange.audit.query import AuditSearch
+from exchange.check import Checker, as_outcome
+from exchange.check.command import read_resource
 from exchange.errors import NotFound, Refused
 from exchange.fhir.codes import NHS_NUMBER
 from exchange.mailbox.collect import InboxItem
@@ -24,8 +26,10 @@ from exchange.web.fhir.task import read_answer
 READ_SCOPE = "system/DocumentReference.rs"
 ANSWER_SCOPE = "system/Task.u"
 AUDIT_SCOPE = "system/AuditEvent.s"
+VALIDATE_SCOPE = "system/$validate"
 MAX_TASK_BYTES = 65_536
 MAX_FORM_BYTES = 16_384
+MAX_VALIDATE_BYTES = 1_000_000
 MAX_COUNT = 200
 # Search parameters that would put a person into a URL, and so into logs on the way.
 _PATIENT_WORDS = frozenset(("patient", "subject", "identifier", "related", "_has"))
@@ -170,6 +174,21 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
             return fhir(views.task(newest, base), headers={"ETag": f'W/"{views.etag_value(newest)}"'})
 
         return await run_in_threadpool(put)
+
+    @router.post("/{type}/$validate")
+    async def validate(request: Request, type: str) -> Response:
+        """Judge one resource (Resource-validate): an OperationOutcome, 200 whatever it says. Nothing is kept."""
+        bearer(request, VALIDATE_SCOPE)
+        body = await read_body(request, MAX_VALIDATE_BYTES)
+        wanted = request.query_params.getlist("profile")
+
+        def judge() -> Response:
+            resource = read_resource(body)
+            if not isinstance(resource, dict) or resource.get("resourceType") != type:
+                raise bad_parameter("resource", f"is not a {type}; send the bare resource")
+            return fhir(as_outcome(Checker.load().check(resource, profiles=wanted)))
+
+        return await run_in_threadpool(judge)
 
     @router.get("/AuditEvent")
     async def audit_by_url(request: Request) -> Response:

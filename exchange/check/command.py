@@ -1,0 +1,149 @@
+"""What `wardpost check` and `wardpost profiles` do, without a command-line framework: functions that take paths and give text and exit
+codes.
+
+Exit codes: 0 nothing of severity error, 1 an issue of severity error or fatal, 3 something could not be read.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exchange.check.checker import Checker, UnknownProfile
+from exchange.check.issue import Issue, as_outcome
+from exchange.fhir.json import JsonRefused, load_strict
+from exchange.fhir.r4.xml import XmlRefused, read
+
+FORMATS = ("text", "json", "outcome")
+CLEAN, ISSUES, UNREADABLE = 0, 1, 3
+_SUFFIXES = (".json", ".xml")
+_MAX_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file: its issues, or why it could not be read."""
+
+    path: Path
+    issues: tuple[Issue, ...] = ()
+    unreadable: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        if self.unreadable:
+            return UNREADABLE
+        return ISSUES if any(issue.severity in ("error", "fatal") for issue in self.issues) else CLEAN
+
+
+def read_resource(data: bytes) -> object:
+    """FHIR JSON or XML, told apart by the first character. Raises `JsonRefused` or `XmlRefused`."""
+    start = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return read(data) if start[:1] == b"<" else load_strict(data)
+
+
+def files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files named, and every .json and .xml file in the folders named, in order of name."""
+    for path in paths:
+        if path.is_dir():
+            yield from (found for found in sorted(path.rglob("*")) if found.is_file() and found.suffix.lower() in _SUFFIXES)
+        else:
+            yield path
+
+
+def check_file(checker: Checker, path: Path, profiles: Sequence[str] = ()) -> Checked:
+    """Raises `UnknownProfile`; everything about the file itself is in what is returned."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            return Checked(path, unreadable=f"larger than {_MAX_BYTES:,} bytes")
+        value = read_resource(path.read_bytes())
+    except OSError as error:
+        return Checked(path, unreadable=error.strerror or "cannot be opened")
+    except (JsonRefused, XmlRefused) as refused:
+        return Checked(path, unreadable=refused.diagnostics())
+    if not isinstance(value, dict):
+        return Checked(path, unreadable="not a FHIR resource: a JSON object is needed")
+    return Checked(path, tuple(checker.check(value, profiles=profiles)))
+
+
+def check(
+    paths: Iterable[Path],
+    *,
+    form: str = "text",
+    profiles: Sequence[str] = (),
+    write: Callable[[str], object],
+    seen: Callable[[Checked], object] | None = None,
+) -> int:
+    """Checks files and folders and writes the report; returns the exit code, the worst of all files.
+
+    `seen` is called after each file (for a progress bar). With no file at all the code is 3. An unknown profile is 3, too, and is said.
+    """
+    checker = Checker.load()
+    results: list[Checked] = []
+    try:
+        for path in files(paths):
+            results.append(check_file(checker, path, profiles))
+            if seen:
+                seen(results[-1])
+    except UnknownProfile as unknown:
+        write(f"{unknown.diagnostics()}\n")
+        return UNREADABLE
+    if not results:
+        write("No FHIR file (.json, .xml) was found there.\n")
+        return UNREADABLE
+    for part in _FORMATS[form](results):
+        write(part + "\n")
+    return max(result.exit_code for result in results)
+
+
+def _text(results: list[Checked]) -> Iterator[str]:
+    for result in results:
+        if result.unreadable:
+            yield f"{result.path}: not readable: {result.unreadable}"
+        for issue in result.issues:
+            yield f"{result.path}: {issue.severity}: {issue.expression or '(the whole)'}: {issue.text} [{issue.rule}]"
+    counts = Counter(issue.severity for result in results for issue in result.issues)
+    said = ", ".join(f"{counts[severity]} {severity}" for severity in ("fatal", "error", "warning", "information") if counts[severity])
+    codes = Counter(result.exit_code for result in results)
+    verdicts = f"{codes[CLEAN]} without errors, {codes[ISSUES]} with errors, {codes[UNREADABLE]} not readable"
+    yield f"{len(results)} files: {verdicts}; issues: {said or 'none'}"
+
+
+def _json(results: list[Checked]) -> Iterator[str]:
+    for result in results:
+        issues = [
+            {"severity": one.severity, "code": one.code, "expression": one.expression, "rule": one.rule, "text": one.text}
+            for one in result.issues
+        ]
+        yield json.dumps({"file": str(result.path), "exit": result.exit_code, "unreadable": result.unreadable or None, "issues": issues})
+
+
+def _outcome(results: list[Checked]) -> Iterator[str]:
+    for result in results:
+        issues = result.issues
+        if result.unreadable:
+            issues = (Issue("fatal", "structure", "", result.unreadable, "unreadable"),)
+        yield json.dumps(as_outcome(issues))
+
+
+_FORMATS: dict[str, Callable[[list[Checked]], Iterator[str]]] = {"text": _text, "json": _json, "outcome": _outcome}
+
+
+def list_profiles(write: Callable[[str], object], contains: str = "") -> int:
+    """Every profile and extension compiled in, one a line: canonical, version, type, source."""
+    plan = Checker.load().plan
+    for url, source in sorted(plan.profile_names()):
+        found = plan.record(url)
+        if found and contains.lower() in url.lower():
+            write(f"{url}|{found[0].get('version', '')}  {found[0]['type']}  {source}\n")
+    return CLEAN
+
+
+def show_profile(url: str, write: Callable[[str], object]) -> int:
+    """What a profile adds to its type: 3 when it is not compiled in."""
+    found = Checker.load().plan.record(url.partition("|")[0])
+    if found is None:
+        write(f"{UnknownProfile(url).diagnostics()}\n")
+        return UNREADABLE
+    write(json.dumps(found[0], indent=1) + "\n")
+    return CLEAN

@@ -1,0 +1,108 @@
+"""Milliseconds of CPU per document: `python -m tests.bench.check [--peer-python PATH] [--no-java]`.
+
+The checker, with all rules and with hot ones alone, beside fhir.resources, pyfhircheck (in an environment of its own, named by
+--peer-python, with a local
+package file named by --peer-package) and HL7's Java engine after a warm-up, all over the same document in one run. Medians of rounds.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from exchange.check import Checker
+from exchange.check.plan import Element, Node
+from tests.check_kit import as_bytes, document
+from tests.oracle import run as oracle
+
+# Rules that a document of Wardpost's own making could break: the ones the prototype of the design had by hand.
+HOT = {"ext-1", "cmp-1", "cmp-2", "bdl-7", "bdl-9", "bdl-10", "bdl-11", "ait-1", "con-4", "obs-6", "org-1", "per-1", "dom-3"}
+
+
+def cpu_ms(call: Callable[[], object], rounds: int, inner: int) -> float:
+    found = []
+    for _ in range(rounds):
+        before = time.process_time()
+        for _ in range(inner):
+            call()
+        found.append((time.process_time() - before) / inner * 1000)
+    return median(found)
+
+
+def nodes(checker: Checker) -> list[Node]:
+    """Every node that the checker has built."""
+    found: dict[int, Node] = {}
+    todo = [*checker.plan._nodes.values(), *(profile.node for profile in checker.plan._profiles.values())]
+    while todo:
+        node = todo.pop()
+        if id(node) in found:
+            continue
+        found[id(node)] = node
+        for element in node.elements.values():
+            parts: list[Element] = (
+                [element, *element.by_url.values(), *(part for _, part in element.slices.parts)] if element.slices else [element]
+            )
+            todo += [part.node for part in (*parts, *element.by_url.values()) if part.node]
+    return list(found.values())
+
+
+def line(name: str, ms: float, note: str = "") -> None:
+    print(f"{name:<44}{ms:>12.2f} ms  {note}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.check")
+    parser.add_argument("--peer-python", default=os.environ.get("WARDPOST_PYFHIRCHECK_PYTHON", ""))
+    parser.add_argument("--peer-package", default=os.environ.get("WARDPOST_PYFHIRCHECK_PACKAGE", ""))
+    parser.add_argument("--no-java", action="store_true")
+    parser.add_argument("--java-rounds", type=int, default=60)
+    chosen = parser.parse_args(arguments)
+    raw = as_bytes(document())
+    resource = document()
+    print(f"document: {len(raw):,} bytes, {len(resource['entry'])} resources, {len(resource['entry'][0]['resource']['section'])} sections")
+    start = (
+        "import time; t = time.process_time(); from exchange.check import Checker; Checker.load(); print((time.process_time() - t) * 1000)"
+    )
+    line("start: import and load, fresh process", median(float(subprocess.check_output([sys.executable, "-c", start])) for _ in range(5)))
+    checker = Checker.load()
+    line("first document (nodes are built)", cpu_ms(lambda: checker.check(resource), 1, 1))
+    line("check, all rules", cpu_ms(lambda: checker.check(resource), 15, 20), f"{len(checker.check(resource))} issues, none an error")
+    for node in nodes(checker):
+        node.rules = tuple(rule for rule in node.rules if rule.key in HOT)
+        for element in node.elements.values():
+            element.rules = tuple(rule for rule in element.rules if rule.key in HOT)
+    line("check, hot rules alone", cpu_ms(lambda: checker.check(resource), 15, 20))
+    peers(raw, chosen.peer_python, chosen.peer_package)
+    if chosen.no_java or oracle.missing():
+        print(f"HL7 engine: not run ({oracle.missing() or '--no-java'})")
+        return 0
+    cases = [oracle.Case("document", "", raw.decode()) for _ in range(chosen.java_rounds)]
+    oracle.ask_engine(cases)
+    line("HL7 engine, first document", cases[0].micros / 1000, "thread CPU")
+    line(f"HL7 engine, last 10 of {len(cases)}", median(case.micros for case in cases[-10:]) / 1000, "thread CPU")
+    return 0
+
+
+def peers(raw: bytes, peer_python: str, peer_package: str) -> None:
+    import json
+
+    from fhir.resources.R4B.bundle import Bundle
+
+    plain = json.loads(raw)
+    Bundle.model_validate(plain)
+    line("fhir.resources R4B, model_validate", cpu_ms(lambda: Bundle.model_validate(plain), 7, 5), "no binding, invariant or profile")
+    if not peer_python or not peer_package:
+        print("pyfhircheck: not run (--peer-python and --peer-package name its environment and UK Core as a local package)")
+        return
+    path = Path(__file__).parent / "peer_pyfhircheck.py"
+    done = subprocess.run([peer_python, str(path), peer_package], input=raw, capture_output=True, check=False)
+    said = [text for text in done.stdout.decode().splitlines() if text.startswith("pyfhircheck")]  # it prints traces, too
+    print("\n".join(said) or f"pyfhircheck: failed: {done.stderr.decode().strip().splitlines()[-1:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

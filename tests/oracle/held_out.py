@@ -1,0 +1,305 @@
+# ruff: noqa: E501 - tables of values read better as lines
+"""Kinds of damage written after the checker, blind to its rules: most pull a document about at random, so that the engine alone says what is wrong with the result.
+
+They were first run over the finished checker; docs/check.md reports that first run apart from the kinds of `damage`.
+"""
+
+import copy
+import random
+from typing import Any
+
+from tests.oracle.damage import Kind, objects, one, pick, resources
+from tests.oracle.definitions import Definitions, Site
+
+KINDS: dict[str, Kind] = {}
+UK = "https://fhir.hl7.org.uk/StructureDefinition/"
+_PLAIN: dict[str, Any] = {
+    "string": "words", "markdown": "words", "boolean": True, "integer": 3, "positiveInt": 3, "unsignedInt": 3, "decimal": 2.5, "date": "2020-02-29",
+    "dateTime": "2020-02-29T10:00:00Z", "instant": "2020-02-29T10:00:00Z", "time": "10:00:00", "uri": "http://example.org/x", "url": "http://example.org/x",
+    "Period": {"start": "2020-01-01"}, "Quantity": {"value": 1}, "CodeableConcept": {"text": "words"}, "Reference": {"display": "words"},
+    "Annotation": {"text": "words"}, "Identifier": {"value": "x"}, "HumanName": {"family": "x"}, "Range": {"low": {"value": 1}},
+}  # fmt: skip
+
+
+def kind(function: Kind) -> Kind:
+    KINDS[function.__name__] = function
+    return function
+
+
+def _any(site: Site) -> bool:
+    return site.key not in ("resourceType", "resource", "entry", "div")
+
+
+@kind
+def delete_anything(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, _any)
+    if site is None:
+        return None
+    del site.holder[site.key]
+    return site.definition.path
+
+
+@kind
+def repeat_an_item(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: isinstance(s.value, list) and s.key != "entry")
+    if site is None:
+        return None
+    site.value.append(copy.deepcopy(rng.choice(site.value)))
+    return site.definition.path
+
+
+@kind
+def swap_two_values(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = one(rng, root, lambda o: sum(isinstance(v, str) for v in o.values()) > 1)
+    if found is None:
+        return None
+    a, b = rng.sample([key for key, value in found.items() if isinstance(value, str)], 2)
+    found[a], found[b] = found[b], found[a]
+    return f"{a}, {b}"
+
+
+@kind
+def move_a_property_up(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = one(rng, root, lambda o: any(isinstance(v, dict) and v for v in o.values()) and "fullUrl" not in o)
+    if found is None:
+        return None
+    key = rng.choice([key for key, value in found.items() if isinstance(value, dict) and value])
+    inner = rng.choice(list(found[key]))
+    found[inner] = found[key].pop(inner)
+    return f"{key}.{inner}"
+
+
+@kind
+def one_object_for_another(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    sites = [s for s in definitions.sites(root) if _any(s) and isinstance(s.value, dict)]
+    if len(sites) < 2:
+        return None
+    here, there = rng.sample(sites, 2)
+    here.holder[here.key] = copy.deepcopy(there.value)
+    return here.definition.path
+
+
+@kind
+def letter_into_a_text(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: _any(s) and isinstance(s.value, str) and s.value != "")
+    if site is None:
+        return None
+    at = rng.randrange(len(site.value) + 1)
+    site.holder[site.key] = site.value[:at] + rng.choice(list("aZ09 -_.:/#|é\t\u00a0<&")) + site.value[at:]
+    return site.definition.path
+
+
+@kind
+def letter_out_of_a_text(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: _any(s) and isinstance(s.value, str) and len(s.value) > 1)
+    if site is None:
+        return None
+    at = rng.randrange(len(site.value))
+    site.holder[site.key] = site.value[:at] + site.value[at + 1 :]
+    return site.definition.path
+
+
+@kind
+def number_turned_negative(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: isinstance(s.value, int | float) and not isinstance(s.value, bool))
+    if site is None:
+        return None
+    site.holder[site.key] = -site.value - 1
+    return site.definition.path
+
+
+@kind
+def codes_exchanged(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = [o for o in objects(root) if "system" in o and "code" in o]
+    if len(found) < 2:
+        return None
+    a, b = rng.sample(found, 2)
+    a["code"], b["code"] = b["code"], a["code"]
+    return "coding.code"
+
+
+def _absent(rng: random.Random, root: Any, definitions: Definitions) -> tuple[dict[str, Any], Any] | None:
+    """A resource, and the definition of a direct child that it does not have."""
+    found = rng.choice(resources(root))
+    names = [definitions.by_path[path] for path in definitions.by_path[found["resourceType"]].children]
+    free = [
+        d for d in names if d.path.rpartition(".")[2].removesuffix("[x]") not in " ".join(found) and d.types and not d.path.endswith(".id")
+    ]
+    return (found, rng.choice(free)) if free else None
+
+
+@kind
+def optional_element_of_its_type(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    chosen = _absent(rng, root, definitions)
+    if chosen is None:
+        return None
+    found, definition = chosen
+    type_ = rng.choice(definition.types)
+    if type_ not in _PLAIN or definition.strength == "required":
+        return None
+    name = definition.path.rpartition(".")[2]
+    key = name[:-3] + type_[0].upper() + type_[1:] if name.endswith("[x]") else name
+    found[key] = [_PLAIN[type_]] if definition.max == "*" else _PLAIN[type_]
+    return definition.path
+
+
+@kind
+def optional_element_of_another_type(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    chosen = _absent(rng, root, definitions)
+    if chosen is None:
+        return None
+    found, definition = chosen
+    name = definition.path.rpartition(".")[2]
+    if name.endswith("[x]"):
+        return None
+    value = _PLAIN[rng.choice(list(_PLAIN))]
+    found[name] = [value] if definition.max == "*" else value
+    return definition.path
+
+
+@kind
+def another_resource_type(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = rng.choice(resources(root))
+    found["resourceType"] = rng.choice(sorted(definitions.resources - {found["resourceType"]}))
+    return "resourceType"
+
+
+@kind
+def entry_taken_out(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    if len(root.get("entry", ())) < 3 or root["resourceType"] != "Bundle":
+        return None
+    del root["entry"][rng.randrange(1, len(root["entry"]))]
+    return "Bundle.entry"
+
+
+@kind
+def entry_twice_under_another_name(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    if root["resourceType"] != "Bundle" or not root.get("entry"):
+        return None
+    again = copy.deepcopy(rng.choice(root["entry"]))
+    again["fullUrl"] = "urn:uuid:00000000-0000-4000-8000-00000000000a"
+    root["entry"].append(again)
+    return "Bundle.entry"
+
+
+@kind
+def entries_in_another_order(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    if root["resourceType"] != "Bundle" or not root.get("entry"):
+        return None
+    first, *rest = root["entry"]
+    rng.shuffle(rest)
+    root["entry"] = [first, *rest]
+    return "Bundle.entry"
+
+
+@kind
+def choice_of_another_allowed_type(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: s.definition.path.endswith("[x]") and len(s.definition.types) > 1)
+    if site is None:
+        return None
+    types = [t for t in site.definition.types if t in _PLAIN and t != site.type]
+    if not types:
+        return None
+    type_ = rng.choice(types)
+    del site.holder[site.key]
+    site.holder[site.definition.path.rpartition(".")[2][:-3] + type_[0].upper() + type_[1:]] = copy.deepcopy(_PLAIN[type_])
+    return site.definition.path
+
+
+@kind
+def letters_of_other_scripts(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(rng, root, definitions, lambda s: s.type in ("string", "markdown") and isinstance(s.value, str))
+    if site is None:
+        return None
+    site.holder[site.key] = rng.choice(["Ŵyn Łukasz", "محمد", "😀", "a\u00adb", "ﬁ", "\u200b", "a\nb", "中文"])
+    return site.definition.path
+
+
+@kind
+def another_profile_claimed(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    wanted = {
+        "Observation": ["UKCore-Observation-VitalSigns", "UKCore-Observation-Lab", "UKCore-Observation-VitalSigns-HeartRate", "UKCore-Observation-Group-Lab"],
+        "Patient": ["UKCore-Patient"], "Medication": ["UKCore-Medication"], "MedicationRequest": ["UKCore-MedicationRequest"], "List": ["UKCore-List"],
+        "DiagnosticReport": ["UKCore-DiagnosticReport-Lab"], "Device": ["UKCore-Device-BloodPressure"],
+    }  # fmt: skip
+    found = [r for r in resources(root) if r["resourceType"] in wanted]
+    if not found:
+        return None
+    chosen = rng.choice(found)
+    chosen["meta"] = {"profile": [UK + rng.choice(wanted[chosen["resourceType"]])]}
+    return "meta.profile"
+
+
+@kind
+def element_around_narrative(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = one(rng, root, lambda o: "div" in o and "status" in o)
+    if found is None:
+        return None
+    tag = rng.choice(
+        [
+            "p",
+            "span",
+            "b",
+            "section",
+            "article",
+            "header",
+            "u",
+            "s",
+            "mark",
+            "nav",
+            "h3",
+            "blockquote",
+            "ul",
+            "li",
+            "pre",
+            "td",
+            "video",
+            "iframe",
+            "input",
+            "button",
+            "label",
+            "small",
+            "sub",
+            "main",
+            "dl",
+            "dd",
+            "form",
+        ]
+    )
+    start = found["div"].index(">") + 1
+    end = found["div"].rindex("<")
+    found["div"] = f"{found['div'][:start]}<{tag}>{found['div'][start:end]}</{tag}>{found['div'][end:]}"
+    return "text.div"
+
+
+@kind
+def date_cut_short(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    site = pick(
+        rng, root, definitions, lambda s: s.type in ("date", "dateTime", "instant") and isinstance(s.value, str) and len(s.value) > 4
+    )
+    if site is None:
+        return None
+    site.holder[site.key] = site.value[: rng.randrange(1, len(site.value))]
+    return site.definition.path
+
+
+@kind
+def extension_on_anything(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = one(rng, root, lambda o: "extension" not in o and "div" not in o and o.get("resourceType") != "Bundle" and "url" not in o)
+    if found is None:
+        return None
+    found["extension"] = [{"url": "http://example.org/colour", rng.choice(["valueString", "valueCode"]): "blue"}]
+    return "extension"
+
+
+@kind
+def extension_of_another_place(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+    found = [o for o in objects(root) if isinstance(o.get("extension"), list) and o["extension"]]
+    if not found:
+        return None
+    moved = copy.deepcopy(rng.choice(rng.choice(found)["extension"]))
+    target = one(rng, root, lambda o: "div" not in o and o.get("resourceType") != "Bundle" and "url" not in o)
+    if target is None:
+        return None
+    target.setdefault("extension", []).append(moved)
+    return "extension"

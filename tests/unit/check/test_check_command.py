@@ -1,0 +1,97 @@
+"""The shared samples and cases, where they are beside the repository; and the command functions over them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from exchange.check import Checker, __main__, command
+from exchange.fhir.json import load_strict
+from tests.check_kit import SHARED, as_bytes, broken, document
+
+CASES = SHARED / "cases"
+EXAMPLES = SHARED / "samples/ukcore_r4"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/samples is not here")
+# Examples that are wrong, as the HL7 engine says, too.
+FLAGGED = {
+    "Extension-UKCore-ConditionEpisode-Example.xml": {
+        "unknown-element"
+    },  # two values in one extension, one of a type that it does not allow
+    "UKCore-Bundle-NEWS2Observations-Example.xml": {"fullurl-absolute"},  # relative fullUrls
+}
+
+
+def _errors(path: Path) -> set[str]:
+    checker = Checker.load()
+    profiles = {url.rpartition("/")[2]: url for url, _ in checker.plan.profile_names()}
+    names = [name for name in profiles if path.stem.startswith(f"{name}-") and not name.startswith("Extension-")]
+    chosen = [profiles[max(names, key=len)]] if names else []
+    done = command.check_file(checker, path, chosen)
+    assert not done.unreadable
+    return {issue.rule for issue in done.issues if issue.severity in ("error", "fatal")}
+
+
+@needs_shared
+def test_uk_cores_own_examples() -> None:
+    found = {path.name: rules for path in sorted(EXAMPLES.iterdir()) if (rules := _errors(path))}
+    assert found == FLAGGED
+
+
+@needs_shared
+@pytest.mark.parametrize("number", ["24", "27", "28", "29", "30"])
+def test_cases_from_the_field(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder,) = CASES.glob(f"{number}-*")
+    wanted = json.loads((folder / "expect.json").read_text())["exit"]
+    code = __main__.main([str(folder / "input.json")])
+    assert code in (wanted if isinstance(wanted, list) else [wanted])
+    assert capsys.readouterr().out
+
+
+@needs_shared
+def test_the_skeleton_is_clean() -> None:
+    value = load_strict((SHARED / "samples/spec_skeleton_bundle.json").read_bytes())
+    assert isinstance(value, dict)
+    assert {issue.severity for issue in Checker.load().check(value)} <= {"information"}
+
+
+def _folder(tmp_path: Path) -> Path:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "a.json").write_bytes(as_bytes(document()))
+    (tmp_path / "inner/b.json").write_bytes(as_bytes(broken(timestamp=None)))
+    (tmp_path / "notes.txt").write_text("not looked at")
+    return tmp_path
+
+
+def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(tmp_path)
+    assert __main__.main([str(folder / "a.json")]) == 0
+    assert __main__.main([str(folder)]) == 1
+    (folder / "c.json").write_text("{")
+    assert __main__.main([str(folder)]) == 3
+    out = capsys.readouterr().out
+    assert "3 files: 1 without errors, 1 with errors, 1 not readable" in out
+    assert __main__.main([str(folder / "absent.json")]) == 3
+    (folder / "empty").mkdir()
+    assert __main__.main([str(folder / "empty")]) == 3
+    assert __main__.main(["--profile", "http://x/y", str(folder / "a.json")]) == 3
+    assert "not compiled in" in capsys.readouterr().out
+
+
+def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(tmp_path)
+    __main__.main(["--format", "json", str(folder)])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["exit"] for line in lines] == [0, 1]
+    assert lines[1]["issues"][0]["rule"] == "bdl-10"
+    __main__.main(["--format", "outcome", str(folder)])
+    outcomes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {outcome["resourceType"] for outcome in outcomes} == {"OperationOutcome"}
+
+
+def test_profiles_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["--list-profiles", "UKCore-Patient"]) == 0
+    assert capsys.readouterr().out.startswith("https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient|2.6.1")
+    assert __main__.main(["--show-profile", "https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient"]) == 0
+    assert "nhsNumber" in capsys.readouterr().out
+    assert __main__.main(["--show-profile", "http://x/y"]) == 3
+    assert capsys.readouterr().out
