@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-# Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
 ALLOWED_SKIPS = (
-    "../shared/samples is not here",
-    "../shared/hospital is not here",
-    "../shared/cases is not here",
-    "../shared/ukcore is not here",
+    # Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
+    *(f"../shared/{name} is not here" for name in ("samples", "hospital", "cases", "ukcore")),
+    # HL7's engine is a Java program: where Maven is not at hand, the comparison is skipped by name.
+    "WARDPOST_ORACLE is not set",
+    "Maven, Java or ../shared is not here",
 )
 _seen: set[str] = set()
 
