@@ -28,7 +28,7 @@ _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
 class XmlRefused(WardpostError, ValueError):
-    """These bytes are no FHIR XML, or this resource cannot be written as such. `reason` is finer than the code; the text holds no content."""
+    """These bytes are no FHIR XML, or this resource cannot be written as such. `reason` is finer than the code."""
 
     def __init__(self, reason: str, text: str, where: str = "") -> None:
         step = "Send FHIR R4 XML in the order of the definitions, without a DOCTYPE."
