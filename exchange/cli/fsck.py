@@ -4,18 +4,23 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol, cast, get_type_hints
 
 from exchange.audit.leaf import SALT_BYTES, commit
 from exchange.directory.keys import Directory
 from exchange.errors import Gone, WardpostError
-from exchange.model import DeliveryState, Environment, SubmissionState, TransferState
+from exchange.intake.accept import digest_of
+from exchange.mailbox.deliver import GROUP
+from exchange.model import DeliveryState, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import (
     TABLES,
     Answer,
     AuditEvent,
     BusEntry,
+    BusOffset,
     DataKey,
     Delivery,
     Hold,
@@ -31,8 +36,8 @@ from exchange.records import (
     Version,
     Work,
 )  # fmt: skip
+from exchange.seal.columns import read_key_id
 from exchange.seal.envelope import check_part_bytes, open_manifest
-from exchange.transfer.states import TRANSITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,12 @@ class Finding:
     row: str
 
 
+class StoredCells(Protocol):
+    """What fsck asks of the store beyond ports.UnitOfWork: a sealed value as it is stored, still shut."""
+
+    def cell(self, kind: type[Record], column: str, row: str) -> bytes: ...
+
+
 def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
     """All findings of all rules; one that cannot be evaluated is a finding itself."""
     found: list[Finding] = []
@@ -51,40 +62,71 @@ def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
         try:
             found += rule(uow, environment)
         except Exception as problem:  # noqa: BLE001  # a damaged row is what we look for; the other rules go on
-            code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
-            found.append(Finding(rule.__name__, f"could not be checked: {code}", ""))
+            found.append(Finding(rule.__name__, f"could not be checked: {_code(problem)}", ""))
     return found
 
 
+def states(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """Every state, kind and role is a word that the model knows."""
+    for kind in TABLES:
+        for name, words in get_type_hints(kind).items():
+            if isinstance(words, type) and issubclass(words, StrEnum):
+                unknown = uow.count(kind) - uow.count(kind, **{f"{name}__in": list(words)})
+                if unknown:
+                    yield Finding("states", f"{kind.META.table}.{name}: {unknown} rows with a word that is not known", "")
+
+
 def custody(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """Every submission is done, waits in the work queue, or in an open or resolved hold; its bytes open."""
+    """Every submission is done, waits in the work queue, or in an open or resolved hold; its digest is that of its bytes."""
     waiting = {work.subject_id for work in uow.find(Work, kind="read")}
-    held = {hold.submission_id or hold.stay_id for hold in uow.find(Hold)}
+    held = {hold.submission_id or f"{hold.kind}:{hold.stay_id}" for hold in uow.find(Hold)}
     for row in uow.find(Submission):
         if row.state is SubmissionState.ACCEPTED and row.id not in waiting:
             yield Finding("custody", "accepted, and nobody is going to read it", row.id)
         can_leave = row.stay_id is None or uow.count(Transfer, stay_id=row.stay_id, state__ne=TransferState.WITHDRAWN)
-        if row.state is SubmissionState.HELD and can_leave and not {row.id, row.stay_id} & held:
+        if row.state is SubmissionState.HELD and can_leave and not {row.id, f"{HoldKind.IDENTITY}:{row.stay_id}"} & held:
             yield Finding("custody", "held, and no hold names it", row.id)
         if row.state is SubmissionState.READ and (row.stay_id is None or uow.get(Stay, row.stay_id) is None):
             yield Finding("custody", "read, and belongs to no stay", row.id)
         if (row.content is None) != (row.state is SubmissionState.ERASED):
             yield Finding("custody", "bytes and state disagree", row.id)
+        if row.content is not None and not _is_digest_of(uow, row, row.content):
+            yield Finding("custody", "its digest or size is not that of its bytes", row.id)
+
+
+def _is_digest_of(uow: UnitOfWork, row: Submission, content: Sealed) -> bool:
+    """Also true when it cannot be said: bytes that do not open are for `sealed_values`, a retired index key makes no index."""
+    try:
+        raw = content.open()
+    except WardpostError:
+        return True
+    made = {index.generation: index for index in uow.indexes("source_id", row.sender_org, digest_of(raw))}
+    return row.digest is not None and len(raw) == row.size_bytes and made.get(row.digest.generation, row.digest) == row.digest
 
 
 def sealed_values(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """Every sealed value opens, unless its owner was erased as a whole."""
+    """Every sealed value is under the data key of its row's owner and opens, unless that owner was erased as a whole."""
+    owners = {key.id: (key.owner_kind, key.owner_id) for key in uow.find(DataKey)}
+    alive = set(owners.values())
+    stored = cast(StoredCells, uow)
     for kind in TABLES:
-        for row in uow.find(kind):
+        owner_kind, owner_field = kind.META.owner
+        for row in uow.find(kind) if owner_kind else []:
+            owner = (owner_kind, getattr(row, owner_field))
             for name in names_of(kind):
                 value = getattr(row, name)
-                if isinstance(value, Sealed):
-                    try:
-                        value.open()
-                    except Gone:
-                        continue
-                    except WardpostError as problem:
-                        yield Finding("sealed_values", f"{kind.META.table}.{name}: {problem.code}", str(_key(row)))
+                if not isinstance(value, Sealed):
+                    continue
+                where = f"{kind.META.table}.{name}"
+                try:
+                    named = owners.get(read_key_id(stored.cell(kind, name, _key(row))).hex())
+                    if named != owner and (named is not None or owner in alive):
+                        yield Finding("sealed_values", f"{where}: not under the data key of its owner", _key(row))
+                    value.open()
+                except Gone:
+                    continue
+                except Exception as problem:  # noqa: BLE001  # one damaged value; the other ones are looked at, too
+                    yield Finding("sealed_values", f"{where}: {_code(problem)}", _key(row))
 
 
 def data_keys(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
@@ -97,15 +139,16 @@ def data_keys(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
 
 
 def transfers(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """State, confirmed site and versions fit together; versions are numbered without a gap."""
-    versions: dict[str, list[int]] = defaultdict(list)
+    """State, confirmed site and versions fit together; versions are numbered without a gap and are for the transfer's home."""
+    versions: dict[str, list[Version]] = defaultdict(list)
     for version in uow.find(Version, order="number"):
-        versions[version.transfer_id].append(version.number)
-    states = {state for pair in TRANSITIONS for state in pair}
+        versions[version.transfer_id].append(version)
     for row in uow.find(Transfer):
-        numbers = versions.pop(row.id, [])
-        if row.state not in states:
-            yield Finding("transfers", "a state that the table does not know", row.id)
+        mine = versions.pop(row.id, [])
+        numbers = [version.number for version in mine]
+        for version in mine:
+            if (version.sender_org, version.recipient_org) != (row.sender_org, row.recipient_org):
+                yield Finding("transfers", "a version from or for others than the transfer says", version.id)
         if numbers != list(range(1, row.versions + 1)):
             yield Finding("transfers", "its versions are not numbered 1 to the newest", row.id)
         if row.state in (TransferState.CONFIRMED, TransferState.PUBLISHED) and not (row.recipient_org and row.confirmed_by):
@@ -151,18 +194,22 @@ def envelopes(uow: UnitOfWork, environment: Environment) -> Iterator[Finding]:
 
 
 def events(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """Every version and withdrawal has its event; sequences rise without a gap; what is published is on the bus and the reverse."""
+    """Every version has its event; sequences rise without a gap; what is published is on the bus and the reverse."""
     outbox = {row.id: row for row in uow.find(OutboxEvent)}
-    bus = {row.id for row in uow.find(BusEntry)}
-    announced = Counter(json.loads(row.body)["version"] for row in outbox.values() if row.type == "version.published")
+    bus = {row.id: row for row in uow.find(BusEntry)}
+    announced = Counter(_members(row.body).get("version") for row in outbox.values() if row.type == "version.published")
     for version in uow.find(Version):
         if announced[version.id] != 1:
             yield Finding("events", f"announced {announced[version.id]} times", version.id)
     for row in outbox.values():
         if row.state == "published" and row.id not in bus:
             yield Finding("events", "marked published and not on the bus", row.id)
-    for event_id in bus - set(outbox):
-        yield Finding("events", "on the bus and not in the outbox", event_id)
+    for entry in bus.values():
+        event = outbox.get(entry.id)
+        if event is None:
+            yield Finding("events", "on the bus and not in the outbox", entry.id)
+        elif (event.key, event.type, event.body) != (entry.key, entry.type, entry.body):
+            yield Finding("events", "bus and outbox disagree", entry.id)
     for mailbox in uow.find(Mailbox):
         numbers = sorted(row.sequence for row in outbox.values() if row.key == mailbox.id)
         if numbers != list(range(1, mailbox.last_event + 1)):
@@ -170,7 +217,7 @@ def events(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
 
 
 def mailboxes(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """Numbers of a mailbox are unique and below its counters; times rise with changes; one current version per transfer."""
+    """Numbers of a mailbox are unique and below its counters; times rise with changes."""
     rows: dict[str, list[Delivery]] = defaultdict(list)
     for delivery in uow.find(Delivery, order="change"):
         rows[delivery.recipient_org].append(delivery)
@@ -183,22 +230,42 @@ def mailboxes(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
             yield Finding("mailboxes", "deliveries are not numbered 1 to the newest", mailbox.id)
         if any(row.change > mailbox.last_change for row in mine):
             yield Finding("mailboxes", "a change number above the counter", mailbox.id)
-        current = Counter(row.transfer_id for row in mine if row.state is DeliveryState.CURRENT)
-        for transfer_id in (key for key, count in current.items() if count > 1):
-            yield Finding("mailboxes", "two current versions of one transfer", transfer_id)
     for ods in rows:
         yield Finding("mailboxes", "deliveries for a mailbox that is not here", ods)
 
 
 def deliveries(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
-    """A delivery goes to the site that its version is sealed for, and its event is on the bus."""
+    """A delivery goes to the site that its version is sealed for, its event is on the bus, and none but the newest is current."""
     bus = {row.id for row in uow.find(BusEntry)}
-    for row in uow.find(Delivery):
+    newest: dict[str, Delivery] = {}
+    for row in uow.find(Delivery, order="number"):
+        newest[row.transfer_id] = row
         version = uow.get(Version, row.version_id)
         if version is None or version.recipient_org != row.recipient_org or version.number != row.number:
             yield Finding("deliveries", "delivered to another site than it is sealed for", row.id)
         if row.event_id not in bus:
             yield Finding("deliveries", "no such event on the bus", row.id)
+    for row in uow.find(Delivery):
+        if row.state is DeliveryState.CURRENT and row.id != newest[row.transfer_id].id:
+            yield Finding("deliveries", "current, and a newer version is here", row.id)
+        if row.state is DeliveryState.REPLACED and row.id == newest[row.transfer_id].id:
+            yield Finding("deliveries", "replaced, and no newer version is here", row.id)
+
+
+def effects(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
+    """What the deliver consumer has passed had its effect, or waits in a hold: versions are in mailboxes, withdrawn ones not current."""
+    offset = uow.get(BusOffset, GROUP)
+    delivered = {row.event_id for row in uow.find(Delivery)}
+    current = {row.transfer_id: row.number for row in uow.find(Delivery, state=DeliveryState.CURRENT, order="-number")}
+    parked = {hold.id for hold in uow.find(Hold, kind=HoldKind.UNDELIVERED)}
+    for event in uow.find(BusEntry, position__le=offset.position if offset else 0):
+        if f"{HoldKind.UNDELIVERED}:{event.id}" in parked:
+            continue
+        body = _members(event.body)
+        if event.type == "version.published" and event.id not in delivered:
+            yield Finding("effects", "passed by the consumer and not delivered", event.id)
+        if event.type == "transfer.withdrawn" and 0 < current.get(body.get("transfer", ""), 0) <= body.get("up_to", 0):
+            yield Finding("effects", "withdrawn, and still current in the mailbox", event.id)
 
 
 def answers(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
@@ -214,23 +281,20 @@ def answers(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
 def audit(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
     """Each leaf says what its row says and commits to its body; what must have been audited was."""
     seen: Counter[tuple[str, str]] = Counter()
+    moments: set[tuple[str, str | None, datetime]] = set()
     for row in uow.find(AuditEvent):
-        leaf = json.loads(row.leaf)
-        if (leaf["id"], leaf["org"], leaf["type"], leaf["outcome"], leaf["entity"]) != (
-            row.id,
-            row.org,
-            row.type,
-            row.outcome,
-            row.entity_id,
-        ):
+        leaf = _members(row.leaf)
+        said = tuple(leaf.get(name) for name in ("id", "org", "type", "outcome", "entity"))
+        if said != (row.id, row.org, row.type, row.outcome, row.entity_id):
             yield Finding("audit", "leaf and row disagree", row.id)
         try:
             body = row.body.open() if row.body is not None else None
-        except Gone:
+        except WardpostError:  # erased, or for `sealed_values`
             body = None
-        if body is not None and commit(body[:SALT_BYTES], body[SALT_BYTES:]) != leaf["c"]:
+        if body is not None and (len(body) < SALT_BYTES or commit(body[:SALT_BYTES], body[SALT_BYTES:]) != leaf.get("c")):
             yield Finding("audit", "the body is not what the leaf commits to", row.id)
         seen[row.type, row.detail_id or row.entity_id or ""] += 1
+        moments.add((row.type, row.entity_id, row.recorded_at))
     wanted: list[tuple[str, str]] = [("submission.accepted", row.id) for row in uow.find(Submission)]
     wanted += [("version.published", row.id) for row in uow.find(Version)]
     wanted += [("delivery.made", row.id) for row in uow.find(Delivery)]
@@ -239,6 +303,20 @@ def audit(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
     for type, row_id in wanted:
         if seen[type, row_id] != 1:
             yield Finding("audit", f"{type} is recorded {seen[type, row_id]} times", row_id)
+    for types, entity, at, row_id in _changes(uow):
+        if at is not None and not any((type, entity, at) in moments for type in types):
+            yield Finding("audit", f"{' or '.join(types)} is not recorded at its moment", row_id)
+
+
+def _changes(uow: UnitOfWork) -> Iterator[tuple[tuple[str, ...], str, datetime | None, str]]:
+    """Changes of a state as the rows date them: (one of these event types, about, when, the row). Row and event share a transaction."""
+    for transfer in uow.find(Transfer):
+        yield ("transfer.confirmed",), transfer.id, transfer.confirmed_at, transfer.id
+        yield ("transfer.withdrawn",), transfer.id, transfer.withdrawn_at, transfer.id
+    for row in uow.find(Delivery):
+        yield ("document.collected", "letter.collected"), row.transfer_id, row.collected_at, row.id
+        yield ("document.opened", "letter.opened"), row.transfer_id, row.opened_at, row.id
+        yield ("withdrawal.seen",), row.transfer_id, row.withdrawal_seen_at, row.id
 
 
 def holds(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
@@ -258,7 +336,8 @@ def work_queue(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
 
 
 RULES: tuple[Callable[[UnitOfWork, Environment], Iterator[Finding]], ...] = (
-    custody, sealed_values, data_keys, transfers, envelopes, events, mailboxes, deliveries, answers, audit, holds, work_queue,
+    states, custody, sealed_values, data_keys, transfers, envelopes, events, mailboxes, deliveries, effects, answers, audit, holds,
+    work_queue,
 )  # fmt: skip
 
 
@@ -266,5 +345,18 @@ def names_of(kind: type[Record]) -> list[str]:
     return [item.name for item in fields(kind)]  # type: ignore[arg-type]  # every Record is a dataclass
 
 
-def _key(row: Record) -> object:
-    return getattr(row, names_of(type(row))[0])
+def _key(row: Record) -> str:
+    return str(getattr(row, names_of(type(row))[0]))
+
+
+def _code(problem: Exception) -> str:
+    return problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+
+
+def _members(text: str | bytes) -> dict[str, Any]:
+    """The members of a JSON object; of a damaged one none, and then whoever compares them finds it."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
