@@ -177,6 +177,7 @@ class Exchange:
                 self._park(message, problem)
             self.fail("deliver.after_commit")
         if messages:
+            self.fail("deliver.before_offset")
             self.bus.commit(GROUP, messages[-1].position)
             self.fail("deliver.after_offset")
         return len(messages)
@@ -370,6 +371,7 @@ class Exchange:
             collect.note_disclosed(uow, caller, delivery, part, opened=caller.person is not None, is_letter=is_letter)
 
         self.store.write(note, scope)
+        self.fail("collect.after_audit")
         return part, content
 
     def open_version(self, caller: Caller, transfer_id: str, number: int | None = None) -> Opened:
@@ -403,7 +405,9 @@ class Exchange:
                 )
             return answers.give(uow, caller, delivery, kind, reason_code, content)
 
-        return self.store.write(give, Scope(caller.org, Role.RECIPIENT))
+        answer = self.store.write(give, Scope(caller.org, Role.RECIPIENT))
+        self.fail("answer.after_commit")
+        return answer
 
     # Who asks what happened
 

@@ -127,6 +127,7 @@ class Listeners:
             await asyncio.wrap_future(self._exchange.accept(sender, raw, "mllp", HL7_MEDIA_TYPE))
         except Unavailable:
             return Reply(close=True)
+        self._exchange.fail("accept.after_commit")
         if not self._exchange.readers.source_id(raw):
             return Reply("AE", "no_header: kept for a person to look at, but no MSH-10 can be read")
         return Reply("AA")

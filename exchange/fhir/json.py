@@ -10,6 +10,7 @@ from exchange.errors import WardpostError
 from exchange.fhir.r4.number import number
 
 MAX_DEPTH = 64
+MAX_DIGITS = 1_000  # far beyond any measure; thousands of digits cost whoever computes with them
 
 
 def _literal(value: object) -> msgspec.Raw:
@@ -41,6 +42,8 @@ def _constant(name: str) -> NoReturn:
 
 
 def _number(text: str) -> Decimal:
+    if len(text) > MAX_DIGITS:
+        raise JsonRefused("A number is longer than 1,000 characters.")
     try:
         return number(text)
     except ValueError:

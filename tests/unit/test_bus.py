@@ -1,15 +1,22 @@
 """The relay and the table bus: nothing left behind, nothing twice, the offset never back."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from exchange.bus.relay import relay_once
 from exchange.bus.table import TableBus
+from exchange.cli.demo_story import admission, people
 from exchange.config import Settings
+from exchange.mailbox.deliver import GROUP
+from exchange.model import HoldKind
 from exchange.ports import BusMessage, Store, no_fail_points
-from exchange.records import OutboxEvent
+from exchange.records import AuditEvent, BusOffset, Delivery, Hold, Mailbox, OutboxEvent
+from exchange.transfer import transfers
 from exchange.wiring import open_exchange
+from tests import app_kit
+from tests.app_kit import Kit
 
 
 @pytest.fixture
@@ -61,3 +68,43 @@ def test_events_of_one_mailbox_keep_their_order(store: Store) -> None:
     relay_once(store, bus, no_fail_points)
     sequences = store.read(lambda uow: {event.id: event.sequence for event in uow.find(OutboxEvent)})
     assert [sequences[found.event_id] for found in bus.fetch("g", 100)] == [1, 2, 3]
+
+
+def what_is_there(kit: Kit) -> tuple[object, ...]:
+    read = kit.exchange.store.read
+    return (
+        read(lambda uow: uow.find(Delivery, order="id")),
+        read(lambda uow: uow.find(Mailbox, order="id")),
+        read(lambda uow: uow.count(AuditEvent)),
+    )
+
+
+def test_a_replay_from_the_beginning_has_no_second_effect(tmp_path: Path) -> None:
+    with app_kit.kit(tmp_path) as kit:
+        kit.story()
+        kit.story(1)
+        kit.send(admission(people(kit.clock())[1], kit.clock.at + timedelta(hours=2), "A13"))
+        kit.drain()
+        before = what_is_there(kit)
+        kit.exchange.store.write(lambda uow: uow.delete(BusOffset, id=GROUP))
+        assert kit.exchange.deliver_once() == 3  # two versions, and one taken back
+        assert what_is_there(kit) == before
+        assert kit.findings() == []
+
+
+def test_a_poison_event_is_parked_once_and_the_others_go_on(tmp_path: Path) -> None:
+    """It has an owner and a deadline; the events behind it, of its own mailbox too, have their effect; a repeat parks nothing more."""
+    with app_kit.kit(tmp_path) as kit:
+        kit.exchange.store.write(
+            lambda uow: transfers.emit(uow, "version.published", app_kit.HOME, {"version": "none", "transfer": "none", "number": 1})
+        )
+        kit.story()
+        holds = kit.exchange.store.read(lambda uow: uow.find(Hold, resolved_at=None))
+        assert [(hold.kind, hold.code) for hold in holds] == [(HoldKind.UNDELIVERED, "event_without_version")]
+        assert kit.exchange.store.read(lambda uow: uow.count(Delivery, recipient_org=app_kit.HOME)) == 1
+        assert kit.exchange.bus.fetch(GROUP, 100) == []
+        before = what_is_there(kit)
+        kit.exchange.store.write(lambda uow: uow.delete(BusOffset, id=GROUP))
+        kit.drain()
+        assert what_is_there(kit) == before
+        assert kit.exchange.store.read(lambda uow: uow.find(Hold, resolved_at=None)) == holds
