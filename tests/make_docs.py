@@ -28,11 +28,12 @@ def tables() -> str:
 
 
 def filled(page: str) -> str:
-    """The page with both regions as the code says."""
+    """The page with both regions as the code says. ValueError when it does not have each region once."""
     for name, text in (("tables", tables()), ("states", picture())):
-        page = re.sub(
-            rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.DOTALL
-        )
+        region = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+        page, count = region.subn(lambda m, t=text: f"{m[1]}\n{t}\n\n{m[2]}", page)
+        if count != 1:
+            raise ValueError(f"the page has {count} regions named {name}")
     return page
 
 
