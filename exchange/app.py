@@ -53,6 +53,14 @@ log = structlog.get_logger("wardpost.app")
 _BATCH = 16
 
 
+def _transfer_of(message: BusMessage) -> str:
+    """The transfer that an event is about; "" when its body is damaged, so that it can be parked all the same."""
+    try:
+        return str(json.loads(message.body)["transfer"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 class Exchange:
     """The service over its ports. Methods are plain and blocking; who needs `async` wraps them."""
 
@@ -188,7 +196,7 @@ class Exchange:
         log.error("event_parked", event_id=message.event_id, code=code)
 
         def note(uow: UnitOfWork) -> None:
-            transfer = uow.get(Transfer, str(json.loads(message.body).get("transfer", "")))
+            transfer = uow.get(Transfer, _transfer_of(message))
             org = transfer.sender_org if transfer else entries.SERVICE_ORG
             about = transfer.id if transfer else None
             holds.raise_hold(uow, HoldKind.UNDELIVERED, org=org, code=code, transfer=about, subject=message.event_id)
@@ -290,7 +298,10 @@ class Exchange:
         return self.store.write(again)
 
     def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
-        """A named person says that the matter is settled; what waited goes on."""
+        """A named person says that the matter is settled; what waited goes on. Raises Refused `resolution_unknown`."""
+        if resolution not in holds.RESOLUTIONS:
+            step = f"Say one of: {', '.join(holds.RESOLUTIONS)}."
+            raise Refused("resolution_unknown", "A hold is released with a word from the list.", next_step=step)
 
         def release(uow: UnitOfWork) -> None:
             hold = holds.get_hold(uow, hold_id)

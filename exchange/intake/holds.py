@@ -35,6 +35,10 @@ POLICY: dict[HoldKind, HoldPolicy] = {
 }
 
 
+# What a person can say that was found. Words from a list alone: the column is plain.
+RESOLUTIONS = ("checked", "discarded", "addressed")
+
+
 def raise_hold(
     uow: UnitOfWork,
     kind: HoldKind,
@@ -77,7 +81,12 @@ def raise_doubts(uow: UnitOfWork, stay: Stay, fresh: HoldKind | None = None) -> 
     if json.loads(stay.identity.open()).get("died"):
         doubts.append((HoldKind.DEAD, "recorded_dead"))
     for kind, code in doubts:
-        if kind is fresh or uow.get(Hold, f"{kind}:{stay.id}") is None:
+        known = uow.get(Hold, f"{kind}:{stay.id}")
+        # What was set aside while the discharge was off, nobody has seen: it raised nothing then.
+        is_unseen = (
+            kind is HoldKind.IDENTITY and known is not None and known.resolved_at is not None and aside[0].accepted_at > known.resolved_at
+        )
+        if kind is fresh or known is None or is_unseen:
             raise_hold(uow, kind, org=stay.sender_org, code=code, stay=stay.id)
 
 

@@ -1,5 +1,7 @@
 """Answers: append-only, by a named person or a client for one, each to one version. The FHIR Task is a view of them."""
 
+import re
+
 from exchange.audit.events import of_transfer, record
 from exchange.directory.entries import get_person
 from exchange.errors import Conflict, NotFound, Refused
@@ -25,7 +27,9 @@ def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, 
     if kind is AnswerKind.AGREED and (person is None or person.role is not PersonRole.HOME_MANAGER):
         step = "Answer “can take”, or ask the manager to agree."
         raise Refused("agreed_not_allowed", "Only the home's manager can agree to an admission.", next_step=step)
-    if kind in (AnswerKind.CANNOT, AnswerKind.ASK) and not reason_code:
+    is_wanted = kind in (AnswerKind.CANNOT, AnswerKind.ASK)
+    # The column is plain: a code of the lists, never words.
+    if (is_wanted or reason_code) and not re.fullmatch("[DQ][0-9]{2}", reason_code):
         raise Refused("reason_missing", "This answer needs a reason from the list.", next_step="Choose one and send again.")
     answer = Answer(
         id=uow.new_id(),

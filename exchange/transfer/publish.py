@@ -28,7 +28,7 @@ from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from exchange.intake.accept import digest_of, instant, raw_bytes
-from exchange.intake.holds import blocks_publishing, raise_hold, resolve_if_open, settled
+from exchange.intake.holds import blocks_publishing, raise_doubts, raise_hold, resolve_if_open, settled
 from exchange.intake.work import complete
 from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import DocumentCheck, UnitOfWork
@@ -262,14 +262,21 @@ def seal_version(uow: UnitOfWork, environment: Environment, gathered: Gathered, 
     )
 
 
-def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Prepared, sealed: SealedVersion) -> Version:
-    """Step 6. Raises StaleLease when another worker holds the work, Conflict when the transfer moved on."""
+def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Prepared, sealed: SealedVersion) -> Version | None:
+    """Step 6. None when opening the transfer again raised a doubt.
+
+    Raises StaleLease when another worker holds the work, Conflict when the transfer moved on.
+    """
     transfer, site = gathered.transfer, gathered.transfer.recipient_org or ""
     # Between gather and here a person may have sent the papers elsewhere, or a hold may have come: then nothing leaves.
     if uow.lock(Transfer, transfer.id) != transfer or blocks_publishing(uow, gathered.stay.id):
         raise Conflict("transfer_state", "The transfer changed while its version was made.", next_step="Nothing: it is made again.")
     if transfer.state is TransferState.WITHDRAWN:  # cancelled, and now the feed says that the person leaves after all
         reopen(uow, transfer)
+        raise_doubts(uow, gathered.stay)
+        if blocks_publishing(uow, gathered.stay.id):
+            complete(uow, work)
+            return None
     check_transition(TransferState.CONFIRMED if transfer.state is TransferState.WITHDRAWN else transfer.state, TransferState.PUBLISHED)
     version = Version(
         id=uow.new_id(),

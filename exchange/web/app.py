@@ -58,7 +58,11 @@ class RequestLog:
 def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     """The whole web side over one Exchange."""
     base = settings.public_url
-    app = FastAPI(title="Wardpost", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, max_body_size=MAX_BODY_BYTES)
+    # No redirect to the address without its slash: it would repeat the query, before anybody is authenticated.
+    app = FastAPI(
+        title="Wardpost", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+    )  # fmt: skip
     tokens = Tokens(exchange.store, f"{base}/oauth2/token", os.urandom)
     app.add_middleware(RequestLog)
     app.add_exception_handler(WardpostError, on_wardpost_error)

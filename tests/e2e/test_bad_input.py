@@ -343,3 +343,18 @@ def test_unknown_addresses_methods_and_media(tmp_path: Path) -> None:
             found.fhir("POST", path, status=413, content="a=" + "b" * 20_000, headers=FORM)
             found.fhir("POST", path, status=400, content="&".join(f"a{n}=1" for n in range(60)), headers=FORM)
         assert found.kit.exchange.store.read(lambda uow: uow.count(Transfer)) == 0
+
+
+def test_no_address_of_ours_repeats_what_was_asked(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        found.kit.story(0)
+        found.kit.story(1)
+        name = "Zqfamily"
+        for path in ("/fhir/DocumentReference/", "/fhir/AuditEvent/", "/home/", "/health/"):
+            answer = found.http.get(f"{path}?patient.identifier={name}", headers=found.token("home"))
+            assert answer.status_code == 404
+            assert name not in str(answer.headers)
+        form = {"_count": "1", "_format": name, "family": name, "_sort": name, "status": name}
+        body = found.fhir("POST", "/fhir/DocumentReference/_search", data=form).json()
+        assert any(link["relation"] == "next" for link in body["link"])
+        assert name not in json.dumps(body["link"])

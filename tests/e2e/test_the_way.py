@@ -8,6 +8,7 @@ import pytest
 from exchange.cli.demo_story import admission, letter, people
 from exchange.errors import Conflict, Gone, NotFound, Refused
 from exchange.model import AnswerKind, Caller, DeliveryState, TransferState
+from exchange.ports import BusMessage
 from exchange.records import Submission, Transfer
 from exchange.wiring import broken_rules
 from tests.app_kit import HOME, OTHER_HOME, kit
@@ -242,4 +243,67 @@ def test_a_hint_that_the_feed_takes_back_leaves_no_hold(tmp_path: Path) -> None:
         service.drain()
         assert service.exchange.list_holds() == []
         assert service.exchange.store.read(lambda uow: [t.state for t in uow.find(Transfer)]) == [TransferState.WITHDRAWN]
+        assert service.findings() == []
+
+
+@pytest.mark.parametrize("is_settled_before", [False, True])
+def test_a_contradiction_that_came_while_the_discharge_was_off_is_seen_before_anything_leaves_again(
+    tmp_path: Path, is_settled_before: bool
+) -> None:
+    with kit(tmp_path) as service:
+        transfer, person = service.story(0), people(service.clock())[0]
+
+        def contradiction(number: int) -> None:
+            wrong = letter(person, service.clock.at).replace(person.born.encode(), b"19420315")
+            service.send(wrong.replace(b"T02-V1001", b"T02-WRONG%d" % number))
+            service.drain()
+
+        if is_settled_before:
+            contradiction(1)
+            service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+            service.drain()
+        before = service.exchange.transfer_status(transfer, "RZZ01")["version"]
+        service.clock.forward(hours=1)
+        service.send(admission(person, service.clock.at, "A13"))
+        service.drain()
+        contradiction(2)
+        assert service.exchange.list_holds() == []
+        service.clock.forward(hours=1)
+        service.send(admission(person, service.clock.at, "A03"))
+        service.drain()
+        assert [hold.kind for hold in service.exchange.list_holds()] == ["identity"]
+        assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before
+        assert service.findings() == []
+        service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+        service.drain()
+        assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before + 1
+        assert service.exchange.poll(service.caller())[0][-1].delivery.state is DeliveryState.CURRENT
+        assert service.findings() == []
+
+
+def test_a_damaged_event_is_parked_and_the_ones_behind_it_go_on(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        service.story(0)
+        for number, body in enumerate(("{", "[]", "{}", "null")):
+            service.exchange.bus.publish([BusMessage(f"damaged{number}", 0, HOME, "version.published", body)])
+        transfer = service.story(1)
+        items = service.exchange.poll(service.caller())[0]
+        assert transfer in {item.transfer.id for item in items}
+        assert {hold.kind for hold in service.exchange.list_holds()} == {"undelivered"}
+        assert len(service.exchange.list_holds()) == 4
+
+
+def test_words_of_people_never_reach_a_plain_column(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        service.story(0)
+        delivery = service.exchange.poll(service.caller())[0][-1].delivery.id
+        with pytest.raises(Refused, match="from the list"):
+            service.exchange.answer(service.caller(), delivery, AnswerKind.SEEN, "Mrs Testperson", {})
+        service.send(b"MSH|^~\\&|X|Y|||1||ADT^A01|ID1|T|2.4\r")
+        service.drain()
+        hold = service.exchange.list_holds()[0].id
+        with pytest.raises(Refused, match="word from the list"):
+            service.exchange.release_hold(hold, service.worker, "Mrs Testperson")
+        service.exchange.release_hold(hold, service.worker, "discarded")
+        assert service.exchange.list_holds() == []
         assert service.findings() == []

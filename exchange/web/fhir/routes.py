@@ -114,7 +114,8 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
         items, more = await run_in_threadpool(lambda: exchange.poll(who, **asked))  # type: ignore[arg-type]  # names are poll's
         entries = [views.document_reference(item, base) for item in items]
         own = f"{base}/fhir/DocumentReference"
-        kept = [(name, value) for name, value in parameters if name != "_page"]
+        # Only what was read and understood is written into an address: a form may hold anything.
+        kept = [(name, value) for name, value in parameters if name in ("_lastUpdated", "_count")]
         query = [*kept, ("_page", str(items[-1].delivery.change))] if more else []
         if nhs_number and more:  # its next page would name the person in a URL
             raise bad_parameter("_count", "is too small for all papers of this person; nobody has more than 200")
