@@ -5,9 +5,9 @@ import resource
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 import adapters.hl7v2 as hl7v2
-from adapters.hl7v2.reader import header_of
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -31,18 +31,41 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
+class Adapter(Protocol):
+    """A reader of one source format: a module of `adapters` with these functions (adapters/README.md). Pure and total."""
+
+    def sniff(self, raw: bytes) -> bool:
+        """Whether these bytes look like this format, judged by content and never by a media type."""
+        ...
+
+    def source_id(self, raw: bytes) -> str:
+        """The sender's own message id, read from bytes that nobody has checked yet; "" when there is none. Raises nothing."""
+        ...
+
+    def read(self, raw: bytes, profile: ReadingProfile) -> Draft:
+        """Raises Unreadable and nothing else."""
+        ...
+
+
+# In the order in which they are asked.
+ADAPTERS: tuple[Adapter, ...] = (hl7v2,)
+
+
 class AdapterReaders:
     """Implements ports.Readers: content decides the adapter, never the media type."""
 
     def source_id(self, raw: bytes) -> str:
-        header = header_of(raw)
-        fields = header.split(header[3:4]) if len(header) > 8 else []
-        return fields[9].decode("latin-1").strip() if len(fields) > 9 else ""
+        adapter = _adapter_of(raw)
+        return adapter.source_id(raw) if adapter else ""
 
     def read(self, raw: bytes, profile: ReadingProfile) -> Draft:
-        if hl7v2.sniff(raw):
-            return hl7v2.read(raw, profile)
+        if adapter := _adapter_of(raw):
+            return adapter.read(raw, profile)
         raise Unreadable("unknown_format", "These bytes are no format that we read.")
+
+
+def _adapter_of(raw: bytes) -> Adapter | None:
+    return next((adapter for adapter in ADAPTERS if adapter.sniff(raw)), None)
 
 
 def broken_rules(document: Mapping[str, object], expected: Mapping[str, int]) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 from exchange.fhir import codes
@@ -171,126 +172,10 @@ def supplement(
     return StatedSupplement(person, "ward nurse", said_at, content, f"00000000-0000-4000-8000-{number:012d}")
 
 
-FULL: dict[str, object] = {
-    "said_at": "2026-11-27T15:30:00+00:00",
-    "full_list_in_letter": True,
-    "changes": {
-        "decided_by": {"name": "Phil Pharmaperson", "role": "pharmacist"},
-        "lines": [
-            {"medicine": "Amlodipine 5 mg tablets", "status": "stopped", "was": "One each morning", "reason": "Low blood pressure"},
-            {
-                "medicine": "Metformin 500 mg tablets",
-                "status": "held",
-                "was": "One twice a day",
-                "reason": "Kidney function",
-                "restart": "GP, after blood test on 4 December",
-            },
-            {"medicine": "Apixaban 2.5 mg tablets", "status": "new", "now": "One twice a day", "reason": "Irregular heartbeat"},
-            {
-                "medicine": "Bisoprolol 1.25 mg tablets",
-                "status": "changed",
-                "was": "2.50 mg each morning",
-                "now": "1.25 mg each morning",
-                "reason": "Slow pulse",
-            },
-        ],
-    },
-    "critical": [
-        {"class": "insulin", "present": False},
-        {
-            "class": "anticoagulant",
-            "present": True,
-            "medicine": "Apixaban 2.5 mg tablets",
-            "last_dose": "2026-11-27T08:00:00+00:00",
-            "next_due": "2026-11-27T20:00:00+00:00",
-            "in_bag": True,
-        },
-        {
-            "class": "opioid",
-            "present": True,
-            "medicine": "Buprenorphine 5 microgram/hour patches",
-            "last_dose": "2026-11-24",
-            "next_due": "Tuesday 1 December",
-            "in_bag": True,
-        },
-        {
-            "class": "controlled",
-            "present": True,
-            "medicine": "Buprenorphine 5 microgram/hour patches",
-            "last_dose": "2026-11-24",
-            "next_due": "Tuesday 1 December",
-            "in_bag": True,
-        },
-        {"class": "time-critical", "present": False},
-        {
-            "class": "weekly-or-patch",
-            "present": True,
-            "medicine": "Buprenorphine 5 microgram/hour patches",
-            "last_dose": "2026-11-24",
-            "next_due": "Tuesday 1 December",
-            "in_bag": True,
-        },
-    ],
-    "last_doses": {"chart_copy_in_bag": True},
-    "bag": {"items": 6, "shortest_supply_days": 7, "controlled": {"count": "4 patches", "seal": "TEST-0042"}, "nothing_missing": True},
-    "contact": {
-        "who": "Ward 6, nurse in charge",
-        "phone": "01632 960106",
-        "hours": "day and night",
-        "medicines_phone": "01632 960107",
-        "medicines_hours": "09:00 to 17:00, Monday to Saturday",
-        "next_phone": "01632 960108",
-        "next_who": "Site manager",
-    },
-    "allergies": {"none_known": False, "list": [{"agent": "Penicillin", "reaction": "Rash", "kind": "drug"}]},
-    "infection": {"status": "none known"},
-    "resuscitation": {"form": "yes", "kind": "DNACPR", "original_in_bag": True, "valid_outside_hospital": True},
-    "nursing": {
-        "same_as_before": True,
-        "says": "Nora Nurseperson",
-        "skin": "Intact, checked today",
-        "lines": "All out",
-        "mobility": "One person and a frame",
-    },
-}
-
-PARTIAL: dict[str, object] = {
-    "said_at": "2026-11-27T15:45:00+00:00",
-    "full_list_in_letter": True,
-    "changes": {
-        "decided_by": {"name": "Dr Erin Example", "role": "prescriber"},
-        "lines": [
-            {"medicine": "Aspirin 75 mg tablets", "status": "stopped", "was": "One each morning"},
-            {
-                "medicine": "Co-careldopa 25 mg/100 mg tablets",
-                "status": "changed",
-                "was": "One at 08:00, 13:00 and 18:00",
-                "now": "One at 07:00, 11:00, 15:00 and 19:00",
-                "reason": "Stiff in the mornings",
-            },
-        ],
-    },
-    "critical": [
-        {"class": "insulin", "present": False},
-        {"class": "anticoagulant", "present": False},
-        {"class": "opioid", "present": False},
-        {"class": "controlled", "present": False},
-        {
-            "class": "time-critical",
-            "present": True,
-            "medicine": "Co-careldopa 25 mg/100 mg tablets",
-            "last_dose": "2026-11-27T15:00:00+00:00",
-            "next_due": "2026-11-27T19:00:00+00:00",
-            "in_bag": False,
-        },
-        {"class": "weekly-or-patch", "present": False},
-    ],
-    "last_doses": {"chart_copy_in_bag": False},
-    "bag": {"items": 3, "shortest_supply_days": 2, "missing": [{"medicine": "Co-careldopa 25 mg/100 mg tablets"}]},
-    "infection": {"status": "contact", "text": "Shared a bay with a person with norovirus until 24 November. No symptoms."},
-    "resuscitation": {"form": "unknown"},
-    "nursing": {"mobility": "Two people and a standing hoist", "eating": "Soft food, level 6; thin fluids"},
-}
+# What the ward states of Edith and of Arthur: the examples that ship with the schema.
+EXAMPLES = files("fhir_profiles") / "wardpost" / "examples"
+FULL: dict[str, object] = json.loads((EXAMPLES / "supplement-valid-full.json").read_text("utf-8"))
+PARTIAL: dict[str, object] = json.loads((EXAMPLES / "supplement-valid-partial.json").read_text("utf-8"))
 
 
 @dataclass(frozen=True)

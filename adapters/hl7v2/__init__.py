@@ -28,6 +28,13 @@ def sniff(raw: bytes) -> bool:
     return start[:3] in (b"MSH", b"FHS", b"BHS") and not start[3:4].isalnum() and bool(header_of(start))
 
 
+def source_id(raw: bytes) -> str:
+    """MSH-10, trimmed."""
+    header = header_of(raw)
+    fields = header.split(header[3:4]) if len(header) > 8 else []
+    return fields[9].decode("latin-1").strip() if len(fields) > 9 else ""
+
+
 def read(raw: bytes, profile: ReadingProfile) -> Draft:
     """The Draft of one message. Every non-empty value of it stands once in `items`. Raises Unreadable and nothing else."""
     message = parse(raw, profile.charset)

@@ -17,7 +17,6 @@ Outcome = Literal["0", "4", "8", "12"]  # FHIR's audit-event-outcome: success, m
 
 MAX_LEAF_BYTES: Final = 1024
 SALT_BYTES: Final = 32
-_BODY_PREFIX: Final = b"wardpost-audit-body/1\x00"
 _LAST_MILLISECOND: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,23 +46,21 @@ class Leaf:
 
     def to_bytes(self, event_types: Collection[str]) -> bytes:
         """The exact bytes to store and hash, at most 1,024. `event_types` is the closed list. LeafRefused."""
-        rules = (
-            ("id", _UUID.fullmatch(self.id)),
-            ("t", type(self.at_milliseconds) is int and 0 <= self.at_milliseconds <= _LAST_MILLISECOND),
-            ("org", _ODS.fullmatch(self.org)),
-            ("type", _TYPE.fullmatch(self.type) and self.type in event_types),
-            ("outcome", self.outcome in get_args(Outcome)),
-            ("entity", self.entity is None or _UUID.fullmatch(self.entity)),
-            ("c", _DIGEST.fullmatch(self.commitment)),
+        t = self.at_milliseconds
+        rows = (  # member, value, and whether leaf v1 allows it
+            ("v", 1, True),
+            ("id", self.id, _UUID.fullmatch(self.id)),
+            ("t", t, type(t) is int and 0 <= t <= _LAST_MILLISECOND),
+            ("org", self.org, _ODS.fullmatch(self.org)),
+            ("type", self.type, _TYPE.fullmatch(self.type) and self.type in event_types),
+            ("outcome", self.outcome, self.outcome in get_args(Outcome)),
+            ("entity", self.entity, self.entity is None or _UUID.fullmatch(self.entity)),
+            ("c", self.commitment, _DIGEST.fullmatch(self.commitment)),
         )
-        for member, is_right in rules:
+        for member, _, is_right in rows:
             if not is_right:
                 raise LeafRefused(member)
-        members = {
-            "v": 1, "id": self.id, "t": self.at_milliseconds, "org": self.org, "type": self.type,
-            "outcome": self.outcome, "entity": self.entity, "c": self.commitment,
-        }  # fmt: skip
-        leaf = json.dumps(members, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        leaf = json.dumps({member: value for member, value, _ in rows}, ensure_ascii=True, separators=(",", ":")).encode("ascii")
         if len(leaf) > MAX_LEAF_BYTES:
             raise LeafRefused("type")  # the only member without a length of its own
         return leaf
@@ -73,7 +70,7 @@ def commit(salt: bytes, body: bytes) -> str:
     """The commitment to an AuditEvent's exact bytes, 64 hex. `salt`: 32 fresh random bytes, sealed together with the body."""
     if len(salt) != SALT_BYTES:
         raise ValueError("the salt is 32 bytes")
-    return hashlib.sha256(_BODY_PREFIX + salt + body).hexdigest()
+    return hashlib.sha256(b"wardpost-audit-body/1\x00" + salt + body).hexdigest()
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -88,11 +85,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def merkle_root(hashes: Sequence[bytes]) -> bytes:
     """The root over leaf hashes in log order; of none, SHA-256 of nothing. Splits at the largest power of two below n."""
-    match len(hashes):
-        case 0:
-            return hashlib.sha256().digest()
-        case 1:
-            return hashes[0]
-        case n:
-            split = 1 << (n - 1).bit_length() - 1
-            return node_hash(merkle_root(hashes[:split]), merkle_root(hashes[split:]))
+    if len(hashes) <= 1:
+        return hashes[0] if hashes else hashlib.sha256().digest()
+    split = 1 << (len(hashes) - 1).bit_length() - 1
+    return node_hash(merkle_root(hashes[:split]), merkle_root(hashes[split:]))

@@ -1,6 +1,5 @@
 """Every code the document uses, one table each. UK Core, SNOMED and ITK codes as in standards.md 1–2; ours under OURS."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 SCT = "http://snomed.info/sct"
@@ -14,6 +13,7 @@ ODS_ORGANISATION = "https://fhir.nhs.uk/Id/ods-organization-code"
 ODS_SITE = "https://fhir.nhs.uk/Id/ods-site-code"
 URI = "urn:ietf:rfc:3986"
 
+HL7 = "http://terminology.hl7.org/CodeSystem/"
 OURS = "https://fhir.wardpost.example/CodeSystem/"
 EXPECTED_LEAVING = "https://fhir.wardpost.example/StructureDefinition/expected-leaving"
 DIGEST = "https://fhir.wardpost.example/Id/digest"
@@ -27,8 +27,12 @@ DOCUMENT_TYPE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+def concept(system: str, code: str, display: str = "", text: str = "") -> dict[str, object]:
+    """A CodeableConcept with one coding; what is empty here, `build_document` leaves out."""
+    return {"coding": [{"system": system, "code": code, "display": display}], "text": text}
+
+
+class Heading(NamedTuple):
     """One section: record-standard heading (code and display of UK Core 2.2.0) and its EU HDR or IPS LOINC code, if there is one."""
 
     code: str
@@ -37,10 +41,8 @@ class Heading:
 
     def concept(self) -> dict[str, object]:
         """The section's CodeableConcept: UK Core first, LOINC second."""
-        coding: list[object] = [{"system": HEADINGS, "code": self.code, "display": self.title}]
-        if self.loinc:
-            coding.append({"system": LOINC, "code": self.loinc})
-        return {"coding": coding}
+        loinc = [{"system": LOINC, "code": self.loinc}] if self.loinc else []
+        return {"coding": [{"system": HEADINGS, "code": self.code, "display": self.title}, *loinc]}
 
 
 # The order of the document (docs/data-model.md, "The document"). LOINC: standards.md 8; the header-like ones have none.
@@ -123,7 +125,7 @@ SUPPLY = {
     "not-needed": "Not needed",
 }
 
-PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+PARTICIPATION = HL7 + "v3-ParticipationType"
 PARTICIPANTS = {
     "consultant": ("ATND", "attender"),
     "referrer": ("REF", "referrer"),
@@ -151,12 +153,8 @@ NO_KNOWN_WORDS = {
 NOT_ASKED = "1631000175102"
 
 EMPTY_REASON_UK = "https://fhir.hl7.org.uk/CodeSystem/UKCore-ListEmptyReasonCode"
-EMPTY_REASON = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
-NO_CONTENT = {
-    "coding": [{"system": EMPTY_REASON_UK, "code": "no-content-recorded", "display": "No Content Recorded"}],
-    "text": "Not recorded",
-}
-UNAVAILABLE = {"coding": [{"system": EMPTY_REASON, "code": "unavailable", "display": "Unavailable"}], "text": "Stands in the signed letter"}
+NO_CONTENT = concept(EMPTY_REASON_UK, "no-content-recorded", "No Content Recorded", "Not recorded")
+UNAVAILABLE = concept(HL7 + "list-empty-reason", "unavailable", "Unavailable", "Stands in the signed letter")
 
 # Five answers, five looks (pages.md 1).
 NOT_RECORDED = "Not recorded"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from exchange.fhir import codes
 from exchange.fhir.draft import Entry, Letter, Resource
 from exchange.fhir.stated import Contact, Stated
 
@@ -13,18 +14,9 @@ ROLES: Mapping[str, str] = {
     "allergy": "AllergyIntolerance",
     "diagnosis": "Condition",
     "procedure": "Procedure",
-    "medicine": "MedicationStatement",
-    "medicine-unchanged": "MedicationStatement",
-    "medicine-new": "MedicationStatement",
-    "medicine-changed": "MedicationStatement",
-    "medicine-held": "MedicationStatement",
-    "medicine-stopped": "MedicationStatement",
+    **{f"medicine-{change}" if change else "medicine": "MedicationStatement" for change in codes.CHANGES},
     "ward": "Location",
-    "consultant": "Practitioner",
-    "referrer": "Practitioner",
-    "consulting": "Practitioner",
-    "admitter": "Practitioner",
-    "gp": "Practitioner",
+    **dict.fromkeys((*codes.PARTICIPANTS, "gp"), "Practitioner"),
     "gp-practice": "Organization",
     "note": "",
 }

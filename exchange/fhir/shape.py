@@ -1,7 +1,7 @@
 """Typed looks into plain JSON: never raises, an absent or other-shaped member is empty. Also the NHS number's check digit."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
@@ -9,28 +9,32 @@ LONDON = ZoneInfo("Europe/London")
 
 def part(value: object, *names: str) -> Mapping[str, object]:
     """The object at the end of a path of member names, else an empty one."""
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
+    found = _at(value, names)
+    return found if isinstance(found, Mapping) else {}
 
 
-def parts(value: object, name: str) -> Sequence[Mapping[str, object]]:
-    """The objects of a repeating member."""
-    found = value.get(name) if isinstance(value, Mapping) else None
+def parts(value: object, *names: str) -> Sequence[Mapping[str, object]]:
+    """The objects of the repeating member at the end of a path."""
+    found = _at(value, names)
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list | tuple) else []
 
 
 def text(value: object, *names: str) -> str:
     """The text at the end of a path, else ""."""
+    found = _at(value, names)
+    return found if isinstance(found, str) else ""
+
+
+def texts(value: object, *names: str) -> list[str]:
+    """The texts of the repeating member at the end of a path."""
+    found = _at(value, names)
+    return [item for item in found if isinstance(item, str)] if isinstance(found, list | tuple) else []
+
+
+def _at(value: object, names: Sequence[str]) -> object:
     for name in names:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else ""
-
-
-def texts(value: object, name: str) -> list[str]:
-    """The texts of a repeating member."""
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return [item for item in found if isinstance(item, str)] if isinstance(found, list | tuple) else []
+    return value
 
 
 def joined(separator: str, *words: str) -> str:
@@ -40,9 +44,9 @@ def joined(separator: str, *words: str) -> str:
 
 def concept_text(concept: object) -> str:
     """What a CodeableConcept says in words: its text as the source wrote it, else the first display, else the first code."""
-    said = text(concept, "text")
     codings = parts(concept, "coding")
-    return said or next((d for c in codings if (d := text(c, "display"))), "") or next((d for c in codings if (d := text(c, "code"))), "")
+    said = (text(concept, "text"), *(text(c, "display") for c in codings), *(text(c, "code") for c in codings))
+    return next(filter(None, said), "")
 
 
 def codes_of(concept: object, system: str) -> list[str]:
@@ -83,18 +87,6 @@ def spoken(moment: str) -> str:
     if read.tzinfo is None:
         return f"{said} (zone not given)"
     return said if in_london == {read.utcoffset()} else f"{said} ({read.tzname()})"
-
-
-def is_real_moment(moment: str) -> bool:
-    """Whether a text in the form of a FHIR date or dateTime names a day that exists; a leap second is taken."""
-    try:
-        if "T" in moment:
-            datetime.fromisoformat(moment.replace(":60", ":59"))
-        elif len(moment) == 10:
-            date.fromisoformat(moment)
-    except ValueError:
-        return False
-    return True
 
 
 def is_nhs_number(number: str) -> bool:

@@ -131,10 +131,6 @@ class Stated(Part, frozen=True):
 
 
 NURSING_LABELS = {
-    "skin": "Skin",
-    "lines": "Lines and tubes",
-    "mobility": "Moving",
-    "eating": "Eating and drinking",
-    "continence": "Continence",
+    "skin": "Skin", "lines": "Lines and tubes", "mobility": "Moving", "eating": "Eating and drinking", "continence": "Continence",
     "equipment": "Equipment",
-}
+}  # fmt: skip

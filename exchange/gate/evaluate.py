@@ -8,13 +8,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 
 from exchange.fhir.content import Content
-from exchange.fhir.shape import LONDON
-from exchange.gate.facts import Force, GateInput, Leaving, Profile, State
+from exchange.fhir.shape import LONDON, part, parts, text
+from exchange.gate.facts import Found, GateInput, Profile, State, missing
 from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES, Rule
 from exchange.gate.verdicts import contact
-
-COMPLETE = "papers complete"
-LETTER_ONLY = "letter only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,43 +50,51 @@ class GateResult:
         return asdict(self)
 
 
+def gate_input(
+    content: Content, document: Mapping[str, object], profile: Profile, *, now: str, is_returner: bool | None = None
+) -> GateInput:
+    """The input of a version just assembled, its document indexed."""
+    entries = [(text(entry, "fullUrl"), part(entry, "resource")) for entry in parts(document, "entry")]
+    by_type: dict[str, list[Found]] = {}
+    for _, resource in entries:
+        by_type.setdefault(text(resource, "resourceType"), []).append(resource)
+    return GateInput(content, by_type, dict(entries), profile, now, is_returner)
+
+
 def evaluate(facts: GateInput, rules: Iterable[Rule] = RULES) -> GateResult:
     """The result for one document, at `facts.now`."""
-    profile = effective_profile(facts)
-    due, at_once = due_for(facts.leaving.expected, facts.now)
+    profile = _profile_of(facts)
+    due, at_once = due_for(facts.content.expected_leaving, facts.now)
     gaps: list[Gap] = []
     warnings: list[Gap] = []
     not_asked: list[str] = []
     for rule in rules:
-        verdict = rule.verdict(facts)
+        conflict = _conflict(facts.content, rule)
+        verdict = missing(conflict) if conflict else rule.verdict(facts)
         if verdict.state is State.MET:
             continue
         # Two sources that contradict each other are a gap in every profile: "does not send this" would be untrue.
-        is_asked = rule.in_letter_only or profile is not Profile.LETTER_ONLY
-        if not is_asked and not (facts.conflict(rule.row) and rule.force is Force.STOP):
+        if profile is Profile.LETTER_ONLY and not rule.in_letter_only and not conflict:
             not_asked.append(rule.id)
             continue
-        who, state = rule.owner.value, verdict.state.value
+        who, state = rule.owner, verdict.state.value
         gap = Gap(rule.id, rule.row, rule.title, state, who, due, at_once, rule.what, rule.why, rule.closes, verdict.detail)
-        (gaps if rule.force is Force.STOP else warnings).append(gap)
-    badge = f"{len(gaps)} missing" if gaps else LETTER_ONLY if profile is Profile.LETTER_ONLY else COMPLETE
+        (gaps if rule.force == "STOP" else warnings).append(gap)
+    badge = f"{len(gaps)} missing" if gaps else "letter only" if profile is Profile.LETTER_ONLY else "papers complete"
     return GateResult(badge, profile.value, tuple(gaps), tuple(warnings), tuple(not_asked), RULE_SET, RULE_SET_VERSION, facts.now)
 
 
-def gate_input(
-    content: Content, document: Mapping[str, object], profile: Profile, *, now: str, is_returner: bool | None = None
-) -> GateInput:
-    """The input of a version just assembled."""
-    leaving = Leaving(content.expected_leaving, content.left_at, is_returner)
-    return GateInput(document, content.stated, profile, leaving, now, content.conflicts, content.has_list)
+def _conflict(content: Content, rule: Rule) -> str:
+    """The words of a contradiction between sources, which opens the STOP of its row whatever else was said; else ""."""
+    return next((conflict.detail for conflict in content.conflicts if conflict.rule == rule.row and rule.force == "STOP"), "")
 
 
-def effective_profile(facts: GateInput) -> Profile:
+def _profile_of(facts: GateInput) -> Profile:
     """A feed of profile "letter only" is "letter and checked" for a transfer whose Supplement answers a–f (f may stand in the ward
     directory); whether the answers are good is for the rules."""
-    stated = facts.stated
+    stated = facts.content.stated
     a_to_e = (stated.full_list_in_letter, stated.changes, stated.critical, stated.last_doses, stated.bag)
-    answers_all = all(answer is not None for answer in a_to_e) and contact(facts).state is not State.MISSING
+    answers_all = None not in a_to_e and contact(facts).state is not State.MISSING
     return Profile.LETTER_AND_CHECKED if answers_all else facts.profile
 
 

@@ -1,29 +1,14 @@
-"""What a rule sees and what it can answer: GateInput (the document indexed once, what the ward stated, the leaving) and Verdict."""
+"""What a rule sees (GateInput: what was merged, and the document indexed once) and what it can answer (Verdict)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exchange.fhir import codes
-from exchange.fhir.content import Contradiction
-from exchange.fhir.shape import part, parts, text
-from exchange.fhir.stated import Critical, Stated
+from exchange.fhir.content import Content
+from exchange.fhir.stated import Critical
 
-
-class Owner(StrEnum):
-    """Who fixes it."""
-
-    WARD = "ward"
-    PHARMACY = "pharmacy"
-    DOCTOR = "doctor"
-    DISCHARGE_CONTACT = "discharge contact"
-
-
-class Force(StrEnum):
-    """STOP counts on the badge; WARN is shown as "not given" so that the home can ask."""
-
-    STOP = "STOP"
-    WARN = "WARN"
+Found = Mapping[str, object]
 
 
 class Profile(StrEnum):
@@ -46,69 +31,44 @@ class Verdict:
     state: State
     detail: str = field(default="", repr=False)
 
-    @classmethod
-    def met(cls, detail: str = "") -> "Verdict":
-        return cls(State.MET, detail)
 
-    @classmethod
-    def missing(cls, detail: str = "") -> "Verdict":
-        return cls(State.MISSING, detail)
-
-    @classmethod
-    def not_established(cls, detail: str = "") -> "Verdict":
-        return cls(State.NOT_ESTABLISHED, detail)
+MET = Verdict(State.MET)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """What is known of the leaving: `expected` a date or dateTime as sent, `left_at` when the person has left, else "".
-    `is_returner`: back to the home they came from; None when nobody said."""
+def missing(detail: str = "") -> Verdict:
+    return Verdict(State.MISSING, detail)
 
-    expected: str = ""
-    left_at: str = ""
-    is_returner: bool | None = None
+
+def not_established(detail: str) -> Verdict:
+    return Verdict(State.NOT_ESTABLISHED, detail)
 
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What one evaluation sees. `now` is a FHIR instant with offset; `document` the Bundle, indexed once here; `has_list`: its
-    medicines are a signed letter's own list."""
+    """What one evaluation sees. `by_type` and `by_url` hold the document's resources; `now` is a FHIR instant with offset;
+    `is_returner`: back to the home they came from, None when nobody said."""
 
-    document: Mapping[str, object] = field(repr=False)
-    stated: Stated = field(repr=False)
+    content: Content = field(repr=False)
+    by_type: Mapping[str, list[Found]] = field(repr=False)
+    by_url: Mapping[str, Found] = field(repr=False)
     profile: Profile
-    leaving: Leaving
     now: str
-    conflicts: Sequence[Contradiction] = ()
-    has_list: bool = False
-    by_type: Mapping[str, list[Mapping[str, object]]] = field(init=False, repr=False)
-    by_url: Mapping[str, Mapping[str, object]] = field(init=False, repr=False)
+    is_returner: bool | None = None
 
-    def __post_init__(self) -> None:
-        by_type: dict[str, list[Mapping[str, object]]] = {}
-        by_url: dict[str, Mapping[str, object]] = {}
-        for entry in parts(self.document, "entry"):
-            resource = part(entry, "resource")
-            by_type.setdefault(text(resource, "resourceType"), []).append(resource)
-            by_url[text(entry, "fullUrl")] = resource
-        object.__setattr__(self, "by_type", by_type)
-        object.__setattr__(self, "by_url", by_url)
+    def of(self, kind: str) -> list[Found]:
+        return self.by_type.get(kind, [])
 
-    def only(self, kind: str) -> Mapping[str, object]:
+    def only(self, kind: str) -> Found:
         """The first resource of a type, else an empty one."""
-        return next(iter(self.by_type.get(kind, ())), {})
-
-    def conflict(self, rule: str) -> str:
-        """The words of a contradiction that opens a gap of this rule, else ""."""
-        return next((conflict.detail for conflict in self.conflicts if conflict.rule == rule), "")
+        return next(iter(self.of(kind)), {})
 
     def critical(self, *kinds: str) -> list[Critical]:
         """The ticked lines of some classes (all: no argument) that are present."""
-        return [line for line in self.stated.critical or () if line.present and (not kinds or line.kind in kinds)]
+        return [line for line in self.content.stated.critical or () if line.present and (not kinds or line.kind in kinds)]
 
     def unanswered(self, *kinds: str) -> str:
-        """Plain words for the classes of the tick list that nobody answered."""
-        answered = {line.kind for line in self.stated.critical or ()}
+        """Plain words for the classes of the tick list (all: no argument) that nobody answered."""
+        answered = {line.kind for line in self.content.stated.critical or ()}
         return ", ".join(
             words.lower() for kind, words in codes.CRITICAL.items() if kind in (kinds or codes.CRITICAL) and kind not in answered
         )

@@ -8,57 +8,43 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
+from exchange.errors import WardpostError
 from exchange.seal.columns import length_prefixed
 
-IndexField = Literal["nhs_number", "local_id", "visit_id", "source_id"]
-
-_FORMAT: Final = "wardpost/index/1"
 # [0-9] and not isdigit: that takes Arabic digits too.
 _TEN_DIGITS: Final = re.compile(r"[0-9]{10}")
 
 
-@dataclass(frozen=True, slots=True)
-class IndexKey:
-    """One generation of the index key, 32 bytes. Rows name the generation; look-ups try every live one."""
+def blind_index(key: bytes, field: str, scope: str, value: str) -> bytes | None:
+    """16 bytes, or None when the value is not indexed. `scope` is the sender's ODS code; an NHS number is everybody's.
 
-    generation: int
-    key: bytes = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if len(self.key) != 32:
-            raise ValueError("an index key is 32 bytes")
-
-
-def index_nhs_number(key: IndexKey, text: str) -> bytes | None:
-    """16 bytes, the same for every organisation; None when this is no NHS number."""
-    return _index(key, "nhs_number", "", normalise_nhs_number(text))
-
-
-def index_local_id(key: IndexKey, sender_ods: str, system: str, value: str) -> bytes | None:
-    """16 bytes, within one sender; `system` is the identifier's URI. None when not indexed."""
-    return _index(key, "local_id", sender_ods, normalise_local_id(system, value))
-
-
-def index_visit_id(key: IndexKey, sender_ods: str, value: str) -> bytes | None:
-    """16 bytes, within one sender. None for an empty value."""
-    return _index(key, "visit_id", sender_ods, normalise_id(value))
-
-
-def index_source_id(key: IndexKey, sender_ods: str, value: str) -> bytes | None:
-    """16 bytes, within one sender. None for an empty value."""
-    return _index(key, "source_id", sender_ods, normalise_id(value))
+    `local_id` takes `system|value`; a digest is indexed as a source id, which it stands in for.
+    """
+    if len(key) != 32:
+        raise ValueError("an index key is 32 bytes")
+    match field:
+        case "nhs_number":
+            scope, normal = "", normalise_nhs_number(value)
+        case "local_id":
+            system, _, local = value.partition("|")
+            normal = normalise_local_id(system, local)
+        case "visit_id" | "source_id":
+            normal = normalise_id(value)
+        case _:
+            raise WardpostError("unknown_index", f"There is no index {field}.", next_step="Report this as a defect.")
+    if normal is None:
+        return None
+    message = b"".join(map(length_prefixed, ("wardpost/index/1", field, scope, normal)))
+    return hmac.digest(key, message, hashlib.sha256)[:16]
 
 
 def normalise_nhs_number(text: str) -> str | None:
     """Ten ASCII digits without spaces and hyphens, or None: wrong length, wrong check digit (modulus 11), or a placeholder."""
     digits = text.replace(" ", "").replace("-", "")
-    if not _TEN_DIGITS.fullmatch(digits):
-        return None
     # 0000000000 and its like pass the check digit and stand for nobody: indexed, they would join strangers.
-    if len(set(digits)) == 1:
+    if not _TEN_DIGITS.fullmatch(digits) or len(set(digits)) == 1:
         return None
     total = sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False))
     # A remainder of 1 asks for the check digit 10, which no digit is.
@@ -67,21 +53,10 @@ def normalise_nhs_number(text: str) -> str | None:
 
 def normalise_local_id(system: str, value: str) -> str | None:
     """`system|value`; None for an empty value, and for a `|` in the system, which could pass for another pair."""
-    system, identifier = _trim(system), normalise_id(value)
-    return None if identifier is None or "|" in system else f"{system}|{identifier}"
+    identifier = normalise_id(value)
+    return None if identifier is None or "|" in system else f"{normalise_id(system) or ''}|{identifier}"
 
 
 def normalise_id(value: str) -> str | None:
     """A visit or source id: outer spaces off, NFC, case and zeros kept. None for an empty one."""
-    return _trim(value) or None
-
-
-def _trim(text: str) -> str:
-    return unicodedata.normalize("NFC", text.strip())
-
-
-def _index(key: IndexKey, name: IndexField, scope: str, value: str | None) -> bytes | None:
-    if value is None:
-        return None
-    message = b"".join(map(length_prefixed, (_FORMAT, name, scope, value)))
-    return hmac.digest(key.key, message, hashlib.sha256)[:16]
+    return unicodedata.normalize("NFC", value.strip()) or None

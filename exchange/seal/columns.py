@@ -14,25 +14,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from exchange.errors import WardpostError
 
-ColumnCode = Literal["tampered", "erased", "unknown_version"]
+ColumnCode = Literal["tampered", "unknown_version"]
 RandomBytes = Callable[[int], bytes]
 
 KEY_BYTES: Final = 32
 KEY_ID_BYTES: Final = 16
-_VERSION: Final = b"\x01"
-_NONCE_BYTES: Final = 12
-_TAG_BYTES: Final = 16
+_NONCE_BYTES, _TAG_BYTES = 12, 16
 _HEAD_BYTES: Final = 1 + KEY_ID_BYTES + _NONCE_BYTES
+_VERSION: Final = b"\x01"
 
 _NEXT_STEPS: Final[dict[ColumnCode, str]] = {
     "tampered": "Run `wardpost fsck`, and restore the row from a backup.",
-    "erased": "Nothing brings it back: the key was destroyed with its owner.",
     "unknown_version": "Start the version of wardpost that wrote this database.",
 }
 
 
 class ColumnRefused(WardpostError):
-    """A sealed value does not open. Code `erased` is for whoever looks a data key up and finds no row."""
+    """A sealed value does not open."""
 
     def __init__(self, code: ColumnCode) -> None:
         super().__init__(code, "A sealed value does not open.", next_step=_NEXT_STEPS[code])
@@ -77,8 +75,8 @@ def seal_value(key: SealingKey, cell: Cell, plaintext: bytes, *, random_bytes: R
 
 def read_key_id(value: bytes) -> bytes:
     """The id, 16 bytes, of the key that opens this value. ColumnRefused: unknown_version, tampered."""
-    if value[:1] != _VERSION:
-        raise ColumnRefused("unknown_version" if value else "tampered")
+    if value and value[:1] != _VERSION:
+        raise ColumnRefused("unknown_version")
     if len(value) < _HEAD_BYTES + _TAG_BYTES:
         raise ColumnRefused("tampered")
     return value[1 : 1 + KEY_ID_BYTES]
@@ -93,28 +91,6 @@ def open_value(key: SealingKey, cell: Cell, value: bytes) -> bytes:
         return AESGCM(key.key).decrypt(nonce, value[_HEAD_BYTES:], _associated_data(key, cell))
     except InvalidTag:
         raise ColumnRefused("tampered") from None
-
-
-def new_data_key(random_bytes: RandomBytes) -> SealingKey:
-    """A fresh data key with a random id, for one owner."""
-    return SealingKey(key_id=random_bytes(KEY_ID_BYTES), key=random_bytes(KEY_BYTES))
-
-
-def wrap_data_key(kek: SealingKey, data_key: SealingKey, *, random_bytes: RandomBytes) -> bytes:
-    """The value of `data_key.sealed`: 77 bytes."""
-    return seal_value(kek, _data_key_cell(data_key.key_id), data_key.key, random_bytes=random_bytes)
-
-
-def unwrap_data_key(kek: SealingKey, key_id: bytes, sealed: bytes) -> SealingKey:
-    """The data key of a `data_key` row. ColumnRefused: unknown_version, tampered (also for another generation of the KEK)."""
-    key = open_value(kek, _data_key_cell(key_id), sealed)
-    if len(key) != KEY_BYTES:
-        raise ColumnRefused("tampered")
-    return SealingKey(key_id=key_id, key=key)
-
-
-def _data_key_cell(key_id: bytes) -> Cell:
-    return Cell("data_key", "sealed", key_id.hex())
 
 
 def _associated_data(key: SealingKey, cell: Cell) -> bytes:

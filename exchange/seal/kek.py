@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal
 
 from exchange.errors import WardpostError
-from exchange.seal.columns import KEY_BYTES, RandomBytes, SealingKey, read_key_id, unwrap_data_key, wrap_data_key
+from exchange.seal.columns import KEY_BYTES, KEY_ID_BYTES, RandomBytes, SealingKey
 from exchange.seal.keys import decode_base64url, dump_json, encode_base64url, load_strict_json
 
 KekCode = Literal[
@@ -21,7 +21,6 @@ KekCode = Literal[
     "kek_not_written", "kek_generation_missing",
 ]  # fmt: skip
 _MAX_FILE_BYTES: Final = 1_048_576
-_OTHERS: Final = 0o077
 
 
 class KekRefused(WardpostError):
@@ -32,50 +31,30 @@ class KekRefused(WardpostError):
 
 
 @dataclass(frozen=True, slots=True)
-class KekGeneration:
-    """One generation: its key, and the Unix second in which it was made."""
-
-    sealing_key: SealingKey
-    created_at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Kek:
-    """The KEK in memory, for the life of the process. `generations` is oldest first and by key id."""
+    """The KEK in memory, for the life of the process: its generations by key id, and the one that seals."""
 
     current: SealingKey
-    generations: Mapping[bytes, KekGeneration] = field(repr=False)
-
-    def wrap(self, data_key: SealingKey, *, random_bytes: RandomBytes) -> bytes:
-        """`data_key.sealed` under the current generation."""
-        return wrap_data_key(self.current, data_key, random_bytes=random_bytes)
-
-    def unwrap(self, key_id: bytes, sealed: bytes) -> SealingKey:
-        """The data key, under whichever generation sealed it. ColumnRefused, or KekRefused: kek_generation_missing."""
-        generation = self.generations.get(read_key_id(sealed))
-        if generation is None:
-            raise KekRefused(
-                "kek_generation_missing",
-                "A data key was sealed under a generation of the key-encryption key that is not in the file.",
-                next_step="Put the key file back that belongs to this database; generations stay in it until no backup needs them.",
-            )
-        return unwrap_data_key(generation.sealing_key, key_id, sealed)
+    generations: Mapping[bytes, SealingKey] = field(repr=False)
 
 
 def create_kek_file(path: Path, *, data_folder: Path, now: int, random_bytes: RandomBytes) -> Kek:
-    """Make the file with its first generation. KekRefused: kek_exists, kek_inside_data_folder."""
+    """Make the file with its first generation. KekRefused: kek_exists, kek_inside_data_folder, kek_not_written."""
     _refuse_inside(path, data_folder)
-    generation = _new_generation(now, random_bytes)
-    kek = Kek(generation.sealing_key, {generation.sealing_key.key_id: generation})
+    name = uuid.UUID(bytes=random_bytes(KEY_ID_BYTES), version=4)
+    key = SealingKey(name.bytes, random_bytes(KEY_BYTES))
+    first = {"id": str(name), "k": encode_base64url(key.key), "created_at": now}
     try:
-        _write_new(path, _serialise(kek))
+        _write_new(path, dump_json({"v": 1, "current": str(name), "keys": [first]}) + b"\n")
     except FileExistsError:
-        raise KekRefused(
-            "kek_exists",
-            f"There is a key file at {path} already; a new one would make the old data unreadable.",
-            next_step="Use it: it belongs to a database that is there already.",
-        ) from None
-    return kek
+        message = f"There is a key file at {path} already; a new one would make the old data unreadable."
+        step = "Use it: it belongs to a database that is there already."
+        raise KekRefused("kek_exists", message, next_step=step) from None
+    except OSError as error:
+        message = f"The key file {path} could not be written: {error.strerror}."
+        step = "Name a folder that exists, has room, and that the user who runs wardpost may write to."
+        raise KekRefused("kek_not_written", message, next_step=step) from None
+    return Kek(key, {key.key_id: key})
 
 
 def load_kek_file(path: Path, *, data_folder: Path) -> Kek:
@@ -85,111 +64,69 @@ def load_kek_file(path: Path, *, data_folder: Path) -> Kek:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode  # of what was opened, not of what the name now leads to
             data = file.read(_MAX_FILE_BYTES + 1)
+        if mode & 0o077:
+            message = f"Others than its owner can reach the key file {path} (mode {mode & 0o777:04o})."
+            step = f"Run `chmod 600 {path}`, and think whether someone has read it."
+            raise KekRefused("kek_open_to_others", message, next_step=step)
+        return _parse(path, data)
     except FileNotFoundError:
-        raise KekRefused(
-            "kek_missing",
-            f"There is no key file at {path}; without it the data cannot be read.",
-            next_step="Restore the copy you keep apart from the backups; a new installation makes one when it first starts.",
-        ) from None
-    except OSError as error:
-        _refuse_unreadable(path, error.strerror or "it cannot be opened")
-    if mode & _OTHERS:
-        raise KekRefused(
-            "kek_open_to_others",
-            f"Others than its owner can reach the key file {path} (mode {mode & 0o777:04o}).",
-            next_step=f"Run `chmod 600 {path}`, and think whether someone has read it.",
-        )
-    return _parse(path, data)
+        message = f"There is no key file at {path}; without it the data cannot be read."
+        step = "Restore the copy you keep apart from the backups; a new installation makes one when it first starts."
+        raise KekRefused("kek_missing", message, next_step=step) from None
+    except (OSError, ValueError, KeyError) as error:
+        # What is wrong with the contents stays untold: the text of the error could hold a key.
+        why = (isinstance(error, OSError) and error.strerror) or "it is not what wardpost wrote"
+        step = "Let the user who runs wardpost read it, or restore the copy you keep apart. A new one opens nothing."
+        raise KekRefused("kek_unreadable", f"The key file {path} cannot be read: {why}.", next_step=step) from None
 
 
-def _new_generation(now: int, random_bytes: RandomBytes) -> KekGeneration:
-    key_id = uuid.UUID(bytes=random_bytes(16), version=4).bytes
-    return KekGeneration(SealingKey(key_id, random_bytes(KEY_BYTES)), now)
+def _parse(path: Path, data: bytes) -> Kek:
+    """ValueError or KeyError for what create_kek_file would not write, KekRefused for another version."""
+    match load_strict_json(data):
+        case {"v": int(number)} if number != 1:
+            message = f"The key file {path} is of version {number}."
+            raise KekRefused("kek_unknown_version", message, next_step="Start the version of wardpost that wrote it.")
+        case {"v": 1, "current": str(current), "keys": [*entries], **rest} if not rest:
+            generations = {key.key_id: key for key in map(_parse_generation, entries)}
+            if len(generations) == len(entries):
+                return Kek(generations[_parse_id(current)], generations)
+    raise ValueError("members are missing, unknown or contradict each other")
+
+
+def _parse_generation(entry: object) -> SealingKey:
+    match entry:
+        case {"id": str(name), "k": str(key), "created_at": int(), **rest} if not rest:
+            return SealingKey(_parse_id(name), decode_base64url(key))
+    raise ValueError("not an id, a key and a time")
+
+
+def _parse_id(text: str) -> bytes:
+    name = uuid.UUID(text)
+    if str(name) != text:
+        raise ValueError("not in its one form")
+    return name.bytes
 
 
 def _refuse_inside(path: Path, data_folder: Path) -> None:
     if path.resolve().is_relative_to(data_folder.resolve()):
-        raise KekRefused(
-            "kek_inside_data_folder",
-            f"The key file {path} lies inside the data folder {data_folder}: who copies the folder would have both lock and key.",
-            next_step="Move it elsewhere and out of the backups, and set WARDPOST_KEK_FILE to its new path.",
-        )
-
-
-def _refuse_unreadable(path: Path, why: str) -> NoReturn:
-    raise KekRefused(
-        "kek_unreadable",
-        f"The key file {path} cannot be read: {why}.",
-        next_step="Let the user who runs wardpost read it, or restore the copy you keep apart. A new one opens nothing.",
-    )
-
-
-def _serialise(kek: Kek) -> bytes:
-    generations = [
-        {"id": str(uuid.UUID(bytes=key_id)), "k": encode_base64url(one.sealing_key.key), "created_at": one.created_at}
-        for key_id, one in kek.generations.items()
-    ]
-    return dump_json({"v": 1, "current": str(uuid.UUID(bytes=kek.current.key_id)), "keys": generations}) + b"\n"
-
-
-def _parse(path: Path, data: bytes) -> Kek:
-    try:
-        value = load_strict_json(data)
-    except ValueError:
-        _refuse_unreadable(path, "it is not the JSON that wardpost writes")
-    if isinstance(value, dict) and type(value.get("v")) is int and value["v"] != 1:
-        raise KekRefused(
-            "kek_unknown_version",
-            f"The key file {path} is of version {value['v']}.",
-            next_step="Start the version of wardpost that wrote it.",
-        )
-    match value:
-        case {"v": 1, "current": str(current), "keys": [_, *_] as entries, **rest} if not rest:
-            generations = dict(_parse_generation(path, entry) for entry in entries)
-            chosen = [one for key_id, one in generations.items() if str(uuid.UUID(bytes=key_id)) == current]
-            if len(generations) == len(entries) and chosen:
-                return Kek(chosen[0].sealing_key, generations)
-    _refuse_unreadable(path, "members are missing, unknown or contradict each other")
-
-
-def _parse_generation(path: Path, entry: object) -> tuple[bytes, KekGeneration]:
-    match entry:
-        case {"id": str(text), "k": str(k), "created_at": int(created_at), **rest} if not rest:
-            try:
-                key_id = uuid.UUID(text)
-                if str(key_id) == text:
-                    return key_id.bytes, KekGeneration(SealingKey(key_id.bytes, decode_base64url(k)), created_at)
-            except ValueError:
-                pass
-    _refuse_unreadable(path, "a generation is not an id, a key of 32 bytes and a time")
+        message = f"The key file {path} lies inside the data folder {data_folder}: who copies the folder would have both lock and key."
+        step = "Move it elsewhere and out of the backups, and set WARDPOST_KEK_FILE to its new path."
+        raise KekRefused("kek_inside_data_folder", message, next_step=step)
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    """A new file of mode 0600, on the disk before we return. FileExistsError when the name is taken, else KekRefused."""
+    """A new file of mode 0600, on the disk before we return. OSError; FileExistsError when the name is taken."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            path.unlink()  # half a key file would pass for an existing one
-            raise
-        _sync_folder(path.parent)
-    except FileExistsError:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()  # half a key file would pass for an existing one
         raise
-    except OSError as error:
-        raise KekRefused(
-            "kek_not_written",
-            f"The key file {path} could not be written: {error.strerror}.",
-            next_step="Name a folder that exists, has room, and that the user who runs wardpost may write to.",
-        ) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     finally:
-        os.close(descriptor)
+        os.close(folder)

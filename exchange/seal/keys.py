@@ -8,8 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal, NamedTuple, NoReturn
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,19 +30,14 @@ class PrivateJwk(dict[str, str]):
         return f"<PrivateJwk {self.get('use')} {self.get('kid')}>"
 
 
-@dataclass(frozen=True, slots=True)
-class OrganisationKeys:
+class OrganisationKeys(NamedTuple):
     """The key that signs manifests and the key that opens parts; both private."""
 
     signing: PrivateJwk
     opening: PrivateJwk
 
 
-# --- text forms ------------------------------------------------------------------------------------------------------
-
-
 def encode_base64url(data: bytes) -> str:
-    """Base64url without padding (RFC 7515 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
@@ -56,38 +50,40 @@ def decode_base64url(text: str) -> bytes:
     return data
 
 
+def decode_sized(text: object, size_bytes: int) -> bytes:
+    """As decode_base64url, and ValueError for what is no text or not of this size; the length is looked at first."""
+    if not isinstance(text, str) or len(text) != -(-size_bytes * 4 // 3):
+        raise ValueError("not a text of this size")
+    return decode_base64url(text)
+
+
 def dump_json(value: object) -> bytes:
     """JSON as everything here is written: ASCII, no white space, members in the order given."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def _refuse_number(_: str) -> NoReturn:
-    raise ValueError("only integers are allowed")
+def load_strict_json(data: bytes) -> object:
+    """Parse UTF-8 JSON. ValueError for duplicate names, floats, NaN, endless nesting and everything that is not JSON."""
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
-def _refuse_duplicates(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a name occurs twice")
     return members
 
 
-def load_strict_json(data: bytes) -> object:
-    """Parse UTF-8 JSON. ValueError for duplicate names, floats, NaN, endless nesting and everything that is not JSON."""
-    try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_refuse_duplicates, parse_float=_refuse_number, parse_constant=_refuse_number
-        )
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-# --- keys ------------------------------------------------------------------------------------------------------------
+def _refuse(_: str) -> NoReturn:
+    raise ValueError("only integers are allowed")
 
 
 def make_organisation_keys() -> OrganisationKeys:
     """Two fresh keys from the operating system's randomness, each with `use`, `alg` and its thumbprint as `kid`."""
-    return OrganisationKeys(signing=_make_key("sig"), opening=_make_key("enc"))
+    return OrganisationKeys(_make_key("sig"), _make_key("enc"))
 
 
 def _make_key(use: Use) -> PrivateJwk:
@@ -110,14 +106,12 @@ def thumbprint(jwk: Mapping[str, str]) -> str:
     return encode_base64url(hashlib.sha256(dump_json(required)).digest())
 
 
-def is_coordinate(text: object) -> bool:
-    """Is this a coordinate of a P-256 point in its one form: canonical base64url of 32 bytes, below the field's prime?"""
-    if not isinstance(text, str) or len(text) != 43:
-        return False
-    try:
-        return int.from_bytes(decode_base64url(text), "big") < _P
-    except ValueError:
-        return False
+def decode_coordinate(text: object) -> int:
+    """A coordinate of a P-256 point from its one form, 32 bytes and below the field's prime. ValueError."""
+    number = int.from_bytes(decode_sized(text, 32), "big")
+    if number >= _P:
+        raise ValueError("not below the prime")
+    return number
 
 
 def import_public_key(jwk: Mapping[str, str], use: Use) -> ec.EllipticCurvePublicKey:
@@ -126,33 +120,23 @@ def import_public_key(jwk: Mapping[str, str], use: Use) -> ec.EllipticCurvePubli
     ValueError for anything else: another curve or `use` or `alg`, a wrong `kid`, a member we do not know, a coordinate
     that is not 32 canonical bytes, a point off the curve, and a private key where a public one belongs.
     """
-    return _public_numbers(jwk, use, private=False).public_key()
+    return _import_point(jwk, use, {"kty", "crv", "x", "y", "use", "alg"}).public_key()
 
 
 def import_private_key(jwk: Mapping[str, str], use: Use) -> ec.EllipticCurvePrivateKey:
     """The private key of a JWK that was made for this use. ValueError as above, and when `d` does not belong to x and y."""
-    point = _public_numbers(jwk, use, private=True)
-    d = decode_base64url(jwk["d"])
-    if len(d) != 32:
-        raise ValueError("d is not 32 bytes")
-    return ec.EllipticCurvePrivateNumbers(int.from_bytes(d, "big"), point).private_key()
+    point = _import_point(jwk, use, {"kty", "crv", "x", "y", "use", "alg", "d"})
+    return ec.EllipticCurvePrivateNumbers(int.from_bytes(decode_sized(jwk["d"], 32), "big"), point).private_key()
 
 
-def _public_numbers(jwk: Mapping[str, str], use: Use, *, private: bool) -> ec.EllipticCurvePublicNumbers:
-    required = {"kty", "crv", "x", "y", "use", "alg"} | ({"d"} if private else set())
+def _import_point(jwk: Mapping[str, str], use: Use, required: set[str]) -> ec.EllipticCurvePublicNumbers:
     if not required <= set(jwk) <= required | {"kid"} or not all(isinstance(value, str) for value in jwk.values()):
         raise ValueError("a member is missing, unknown or not a text")
     if (jwk["kty"], jwk["crv"], jwk["use"], jwk["alg"]) != ("EC", "P-256", use, ALGORITHMS[use]):
         raise ValueError("made for another curve or purpose")
-    if not (is_coordinate(jwk["x"]) and is_coordinate(jwk["y"])):
-        raise ValueError("not a P-256 coordinate")
-    if jwk.get("kid", thumbprint(jwk)) != thumbprint(jwk):
+    if "kid" in jwk and jwk["kid"] != thumbprint(jwk):
         raise ValueError("kid is not the thumbprint")
-    x, y = (int.from_bytes(decode_base64url(jwk[name]), "big") for name in ("x", "y"))
-    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1())
-
-
-# --- ES256 -----------------------------------------------------------------------------------------------------------
+    return ec.EllipticCurvePublicNumbers(decode_coordinate(jwk["x"]), decode_coordinate(jwk["y"]), ec.SECP256R1())
 
 
 def sign_es256(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
 
 from exchange.errors import WardpostError
-from exchange.seal.keys import dump_json, load_strict_json
 
 RefusalCode = Literal[
     "too_large", "bad_format", "unknown_version", "bad_header", "unknown_key", "bad_signature",
@@ -15,21 +15,25 @@ RefusalCode = Literal[
     "from_the_future", "older_version", "two_of_one_version", "broken_chain",
     "tampered", "wrong_manifest", "bad_recipients", "cannot_open", "bad_coding", "content_mismatch",
 ]  # fmt: skip
+Environment = Literal["trial", "live"]
+Coding = Literal["identity", "deflate"]
 
 MAX_PARTS: Final = 32
 MAX_CONTENT_BYTES: Final = 20_971_520
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ODS: Final = re.compile(r"[A-Z0-9]{3,10}")
-_KID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]{1,80}")
-_ENVIRONMENT: Final = re.compile(r"trial|live")
-_CODING: Final = re.compile(r"identity|deflate")
+# msgspec searches: without \A and \Z a pattern would match inside a text, and `$` takes a final newline.
+_Uuid = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+_Ods = Annotated[str, Meta(pattern=r"\A[A-Z0-9]{3,10}\Z")]
+_Kid = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{43}\Z")]
+_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_MediaType = Annotated[str, Meta(pattern=r"\A[a-z]+/[a-z0-9.+-]{1,80}\Z")]
 
-_MEMBERS: Final = ("v", "env", "transfer", "version", "prev", "at", "from", "to", "from_kid", "to_kid", "parts")
-_PART_MEMBERS: Final = ("type", "coding", "bytes", "sha256")
+_Bytes = bytes  # inside of PartMeta the name means its member
+
+_SEALED_LINE: Final = re.compile(rb"[0-9a-f]{64}")
+# A manifest of another version may have any members, but its number stands first.
+_ANOTHER_VERSION: Final = re.compile(rb'\{"v":(?!1[,}])-?[0-9]+[,}]')
 
 
 class EnvelopeRefused(WardpostError):
@@ -42,126 +46,86 @@ class EnvelopeRefused(WardpostError):
         super().__init__(code, "This document was changed or is not for you; ring the sender.", next_step=f"Say this code to them: {code}.")
 
 
-@dataclass(frozen=True, slots=True)
-class PartMeta:
+def require(fact: object, code: RefusalCode) -> None:
+    """One check of envelope.md 1.5: the fact holds, or the envelope is refused."""
+    if not fact:
+        raise EnvelopeRefused(code)
+
+
+class PartMeta(Struct, frozen=True, forbid_unknown_fields=True):
     """What the manifest says of one part. `bytes` counts the content before coding; `sha256` covers salt ‖ content."""
 
-    type: str
-    coding: str
-    bytes: int
-    sha256: str
+    type: _MediaType
+    coding: Coding
+    bytes: Annotated[int, Meta(ge=1, le=MAX_CONTENT_BYTES)]
+    sha256: _Digest
+
+    def describes(self, salt: _Bytes, content: _Bytes) -> bool:
+        return len(content) == self.bytes and _salted_digest(salt, content) == self.sha256
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """M, one line of JSON without patient data. `at` is Unix seconds; `prev` the digest of version−1's M, None at version 1."""
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"from_ods": "from", "to_ods": "to"}):
+    """M, one line of JSON without patient data. `at` is Unix seconds; `prev` the digest of version−1's M, None at version 1.
 
-    env: str
-    transfer: str
-    version: int
-    prev: str | None
-    at: int
-    from_ods: str
-    to_ods: str
-    from_kid: str
-    to_kid: str
-    parts: tuple[PartMeta, ...]
+    The rules stand in the types and hold for what parse() gives, not for what is merely constructed.
+    """
+
+    v: Literal[1] = 1
+    env: Environment
+    transfer: _Uuid
+    version: Annotated[int, Meta(ge=1, le=9999)]
+    prev: _Digest | None
+    at: Annotated[int, Meta(ge=0, le=_LAST_SECOND)]
+    from_ods: _Ods
+    to_ods: _Ods
+    from_kid: _Kid
+    to_kid: _Kid
+    parts: Annotated[tuple[PartMeta, ...], Meta(min_length=1, max_length=MAX_PARTS)]
 
     def to_bytes(self) -> bytes:
         """The exact bytes that are signed and whose digest names this version."""
-        parts = [{"type": p.type, "coding": p.coding, "bytes": p.bytes, "sha256": p.sha256} for p in self.parts]
-        values = (
-            1, self.env, self.transfer, self.version, self.prev, self.at,
-            self.from_ods, self.to_ods, self.from_kid, self.to_kid, parts,
-        )  # fmt: skip
-        return dump_json(dict(zip(_MEMBERS, values, strict=True)))
+        try:
+            return msgspec.json.encode(self)
+        except UnicodeEncodeError:  # a lone surrogate
+            raise EnvelopeRefused("bad_format") from None
 
     def digest(self) -> str:
         """SHA-256(M), 64 lower-case hex."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
-    @classmethod
-    def parse(cls, line: bytes) -> Self:
+    @staticmethod
+    def parse(line: bytes) -> "Manifest":
         """M from its bytes (check 5). EnvelopeRefused: unknown_version, bad_format."""
-        value = load_canonical_json(line)
-        # The number first: a manifest of another version may have any members.
-        number = value.get("v") if isinstance(value, dict) else None
-        if type(number) is int and number != 1:
-            raise EnvelopeRefused("unknown_version")
-        m = take_members(value, _MEMBERS)
-        if type(number) is not int:
-            raise EnvelopeRefused("bad_format")
-        parts = m["parts"]
-        if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_PARTS:
-            raise EnvelopeRefused("bad_format")
-        manifest = cls(
-            env=_text(m["env"], _ENVIRONMENT),
-            transfer=_text(m["transfer"], _UUID),
-            version=_whole(m["version"], 1, 9999),
-            prev=None if m["prev"] is None else _text(m["prev"], _DIGEST),
-            at=_whole(m["at"], 0, _LAST_SECOND),
-            from_ods=_text(m["from"], _ODS),
-            to_ods=_text(m["to"], _ODS),
-            from_kid=_text(m["from_kid"], _KID),
-            to_kid=_text(m["to_kid"], _KID),
-            parts=tuple(_part_meta(part) for part in parts),
-        )
-        if (manifest.prev is None) != (manifest.version == 1) or manifest.from_kid == manifest.to_kid:
-            raise EnvelopeRefused("bad_format")
+        require(not _ANOTHER_VERSION.match(line), "unknown_version")
+        try:
+            manifest = _DECODER.decode(line)
+        except (msgspec.MsgspecError, ValueError):
+            raise EnvelopeRefused("bad_format") from None
+        # The decoder takes duplicate names, white space, escapes, any order and a missing v: none of them comes out alike.
+        require(manifest.to_bytes() == line, "bad_format")
+        require((manifest.prev is None) == (manifest.version == 1) and manifest.from_kid != manifest.to_kid, "bad_format")
         return manifest
 
 
-def write_payload(manifest: Manifest, jwes: Sequence[bytes]) -> bytes:
-    """What is signed: M, then the digest of each finished part, one a line, without a final newline."""
-    return b"\n".join([manifest.to_bytes(), *(hashlib.sha256(jwe).hexdigest().encode("ascii") for jwe in jwes)])
+_DECODER: Final = msgspec.json.Decoder(Manifest)
+
+
+def _salted_digest(salt: bytes, content: bytes) -> str:
+    """Salted, so that it says nothing to who merely has the letter, also after erasure."""
+    digest = hashlib.sha256(salt)
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def describe_part(media_type: str, salt: bytes, content: bytes) -> PartMeta:
+    """Text is deflated: it shrinks sixfold and is then faster to seal. Pictures and PDF are compressed already."""
+    is_text = media_type == "application/fhir+json" or media_type.startswith("text/")
+    return PartMeta(media_type, "deflate" if is_text else "identity", len(content), _salted_digest(salt, content))
 
 
 def read_payload(payload: bytes) -> tuple[Manifest, tuple[str, ...]]:
     """The manifest and its sealed lines, from a payload whose signature was verified (check 5)."""
     line, *sealed = payload.split(b"\n")
     manifest = Manifest.parse(line)
-    if len(sealed) != len(manifest.parts):
-        raise EnvelopeRefused("bad_format")
-    return manifest, tuple(_text(digest.decode("latin-1"), _DIGEST) for digest in sealed)
-
-
-def load_canonical_json(data: bytes) -> object:
-    """Strict JSON that comes out byte for byte when written again. EnvelopeRefused: bad_format."""
-    try:
-        value = load_strict_json(data)
-        same = dump_json(value) == data
-    except ValueError:
-        raise EnvelopeRefused("bad_format") from None
-    if not same:
-        raise EnvelopeRefused("bad_format")
-    return value
-
-
-def take_members(value: object, names: tuple[str, ...], refusal: RefusalCode = "bad_format") -> dict[str, object]:
-    """The value as an object with exactly these members in this order, or EnvelopeRefused."""
-    if not isinstance(value, dict) or tuple(value) != names:
-        raise EnvelopeRefused(refusal)
-    return value
-
-
-def _part_meta(value: object) -> PartMeta:
-    m = take_members(value, _PART_MEMBERS)
-    return PartMeta(
-        type=_text(m["type"], _MEDIA_TYPE),
-        coding=_text(m["coding"], _CODING),
-        bytes=_whole(m["bytes"], 1, MAX_CONTENT_BYTES),
-        sha256=_text(m["sha256"], _DIGEST),
-    )
-
-
-def _text(value: object, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise EnvelopeRefused("bad_format")
-    return value
-
-
-def _whole(value: object, lowest: int, highest: int) -> int:
-    # `type` and not `isinstance`: True is an int to Python, and 1 to a comparison.
-    if type(value) is not int or not lowest <= value <= highest:
-        raise EnvelopeRefused("bad_format")
-    return value
+    require(len(sealed) == len(manifest.parts) and all(map(_SEALED_LINE.fullmatch, sealed)), "bad_format")
+    return manifest, tuple(digest.decode("ascii") for digest in sealed)

@@ -1,9 +1,8 @@
 """The store's Sealer: data keys under the key-encryption key, sealed columns and blind indexes (envelope.md 2 and 3)."""
 
-from exchange.errors import WardpostError
-from exchange.seal import blind, columns
-from exchange.seal.columns import Cell, RandomBytes, SealingKey
-from exchange.seal.kek import Kek
+from exchange.seal.blind import blind_index
+from exchange.seal.columns import KEY_BYTES, KEY_ID_BYTES, Cell, ColumnRefused, RandomBytes, SealingKey, open_value, read_key_id, seal_value
+from exchange.seal.kek import Kek, KekRefused
 
 
 class KekSealer:
@@ -14,34 +13,34 @@ class KekSealer:
         self.random_bytes = random_bytes
 
     def new_key(self) -> tuple[str, bytes, bytes]:
-        key = columns.new_data_key(self.random_bytes)
-        return key.key_id.hex(), key.key, self._kek.wrap(key, random_bytes=self.random_bytes)
+        """A fresh data key: its id, the key, and the 77 bytes of `data_key.sealed`, under the KEK's current generation."""
+        key_id, key = self.random_bytes(KEY_ID_BYTES).hex(), self.random_bytes(KEY_BYTES)
+        return key_id, key, seal_value(self._kek.current, _row(key_id), key, random_bytes=self.random_bytes)
 
     def unwrap(self, key_id: str, wrapped: bytes) -> bytes:
-        return self._kek.unwrap(bytes.fromhex(key_id), wrapped).key
+        """The data key of a `data_key` row, under whichever generation. ColumnRefused, or KekRefused: kek_generation_missing."""
+        generation = self._kek.generations.get(read_key_id(wrapped))
+        if generation is None:
+            message = "A data key was sealed under a generation of the key-encryption key that is not in the file."
+            step = "Put the key file back that belongs to this database; generations stay in it until no backup needs them."
+            raise KekRefused("kek_generation_missing", message, next_step=step)
+        key = open_value(generation, _row(key_id), wrapped)
+        if len(key) != KEY_BYTES:
+            raise ColumnRefused("tampered")
+        return key
 
     def seal(self, key_id: str, key: bytes, table: str, column: str, row: str, plaintext: bytes) -> bytes:
-        sealing = SealingKey(bytes.fromhex(key_id), key)
-        return columns.seal_value(sealing, Cell(table, column, row), plaintext, random_bytes=self.random_bytes)
+        return seal_value(SealingKey(bytes.fromhex(key_id), key), Cell(table, column, row), plaintext, random_bytes=self.random_bytes)
 
     def open(self, key: bytes, table: str, column: str, row: str, value: bytes) -> bytes:
-        return columns.open_value(SealingKey(columns.read_key_id(value), key), Cell(table, column, row), value)
+        return open_value(SealingKey(read_key_id(value), key), Cell(table, column, row), value)
 
     def key_id(self, value: bytes) -> str:
-        return columns.read_key_id(value).hex()
+        return read_key_id(value).hex()
 
     def index(self, key: bytes, field: str, scope: str, value: str) -> bytes | None:
-        """`local_id` takes `system|value`; a digest is indexed as a source id, which it stands in for."""
-        made = blind.IndexKey(0, key)
-        match field:
-            case "nhs_number":
-                return blind.index_nhs_number(made, value)
-            case "local_id":
-                system, _, local = value.partition("|")
-                return blind.index_local_id(made, scope, system, local)
-            case "visit_id":
-                return blind.index_visit_id(made, scope, value)
-            case "source_id":
-                return blind.index_source_id(made, scope, value)
-            case _:
-                raise WardpostError("unknown_index", f"There is no index {field}.", next_step="Report this as a defect.")
+        return blind_index(key, field, scope, value)
+
+
+def _row(key_id: str) -> Cell:
+    return Cell("data_key", "sealed", key_id)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.check.document_rules import check_document
 from exchange.fhir import codes
 from exchange.fhir.document import build_document
 from exchange.fhir.draft import LetterStatus, SourceKind
 from exchange.fhir.json import dump, load_strict
 from exchange.transfer.assemble import Source, StatedSupplement, assemble
+from exchange.wiring import broken_rules
 from tests.draft_kit import (
     FULL,
     HOME,
@@ -95,7 +95,7 @@ def test_any_words_stay_words(words: str) -> None:
     statement = {"changes": {"lines": [{"medicine": words, "status": "new", "now": words, "reason": words}]}, "nursing": {"skin": words}}
     drafts = [facts(PERSON, "1", allergy("AL1[1]", words, reaction=words)), letter_draft(PERSON, "2", letter("D", title=words))]
     bundle = document([source(draft) for draft in drafts], [supplement(statement)])
-    assert check_document(bundle) == []
+    assert broken_rules(bundle, {}) == []
     assert load_strict(dump(bundle)) == bundle
 
 

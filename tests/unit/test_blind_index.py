@@ -2,23 +2,15 @@
 
 import pytest
 
-from exchange.seal.blind import (
-    IndexKey,
-    index_local_id,
-    index_nhs_number,
-    index_source_id,
-    index_visit_id,
-    normalise_id,
-    normalise_local_id,
-    normalise_nhs_number,
-)
+from exchange.errors import WardpostError
+from exchange.seal.blind import blind_index, normalise_id, normalise_local_id, normalise_nhs_number
 
-KEY = IndexKey(1, bytes(range(0x20, 0x40)))
+KEY = bytes(range(0x20, 0x40))
 
 
 def test_published_values():
-    assert index_nhs_number(KEY, "9990000018").hex() == "da86c2032e1b712c9c8ff211b2d2a688"
-    assert index_local_id(KEY, "RZZ01", "https://x.invalid/id", "A123").hex() == "786ce73c2df8c30351b4ed654f273cc5"
+    assert blind_index(KEY, "nhs_number", "", "9990000018").hex() == "da86c2032e1b712c9c8ff211b2d2a688"
+    assert blind_index(KEY, "local_id", "RZZ01", "https://x.invalid/id|A123").hex() == "786ce73c2df8c30351b4ed654f273cc5"
 
 
 @pytest.mark.parametrize("text", ["9990000018", "999 000 0018", "999-000-0018", " 9990000018 "])
@@ -44,7 +36,7 @@ def test_nhs_number_spaces_and_hyphens_go(text: str):
 )
 def test_no_nhs_number_is_not_indexed(text: str):
     assert normalise_nhs_number(text) is None
-    assert index_nhs_number(KEY, text) is None
+    assert blind_index(KEY, "nhs_number", "", text) is None
 
 
 def test_check_digit_against_a_slow_count():
@@ -67,27 +59,39 @@ def test_ids_lose_outer_spaces_and_are_composed():
 def test_a_bar_in_the_system_could_pass_for_another_pair():
     assert normalise_local_id("a", "b|c") == "a|b|c"
     assert normalise_local_id("a|b", "c") is None
-    assert index_local_id(KEY, "RZZ01", "a|b", "c") is None
+    assert blind_index(KEY, "local_id", "RZZ01", "a|b|c") == blind_index(KEY, "local_id", "RZZ01", " a | b|c ")
 
 
 def test_case_and_zeros_are_kept():
-    assert len({index_visit_id(KEY, "RZZ01", value) for value in ("a1", "A1", "01", "1")}) == 4
+    assert len({blind_index(KEY, "visit_id", "RZZ01", value) for value in ("a1", "A1", "01", "1")}) == 4
 
 
 def test_field_scope_and_key_each_separate():
     values = [
-        index_visit_id(KEY, "RZZ01", "9990000018"),
-        index_source_id(KEY, "RZZ01", "9990000018"),
-        index_visit_id(KEY, "RZZ02", "9990000018"),
-        index_visit_id(IndexKey(2, bytes(32)), "RZZ01", "9990000018"),
-        index_nhs_number(KEY, "9990000018"),
-        index_local_id(KEY, "RZZ01", "", "9990000018"),
+        blind_index(KEY, "visit_id", "RZZ01", "9990000018"),
+        blind_index(KEY, "source_id", "RZZ01", "9990000018"),
+        blind_index(KEY, "visit_id", "RZZ02", "9990000018"),
+        blind_index(bytes(32), "visit_id", "RZZ01", "9990000018"),
+        blind_index(KEY, "nhs_number", "", "9990000018"),
+        blind_index(KEY, "local_id", "RZZ01", "|9990000018"),
     ]
     assert len(set(values)) == len(values)
     assert {len(value) for value in values} == {16}
 
 
-def test_key_is_32_bytes_and_stays_out_of_repr():
-    assert repr(KEY) == "IndexKey(generation=1)"
-    with pytest.raises(ValueError):
-        IndexKey(1, bytes(16))
+def test_an_nhs_number_is_the_same_for_every_organisation():
+    assert blind_index(KEY, "nhs_number", "RZZ01", "9990000018") == blind_index(KEY, "nhs_number", "RZZ02", "9990000018")
+
+
+@pytest.mark.parametrize("field", ["nhs_number", "local_id", "visit_id", "source_id"])
+def test_key_is_32_bytes(field: str):
+    for size in (0, 16, 31, 33):
+        with pytest.raises(ValueError):
+            blind_index(bytes(size), field, "RZZ01", "")
+
+
+def test_a_field_that_is_no_index_is_a_defect():
+    with pytest.raises(WardpostError) as refused:
+        blind_index(KEY, "name", "RZZ01", "Test Person")
+    assert refused.value.code == "unknown_index"
+    assert "Person" not in str(refused.value)

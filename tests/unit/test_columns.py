@@ -3,24 +3,17 @@
 import os
 import random
 from dataclasses import FrozenInstanceError
+from typing import get_args
 
 import pytest
 
-from exchange.seal.columns import (
-    Cell,
-    ColumnRefused,
-    SealingKey,
-    length_prefixed,
-    new_data_key,
-    open_value,
-    read_key_id,
-    seal_value,
-    unwrap_data_key,
-    wrap_data_key,
-)
+from exchange.seal.columns import Cell, ColumnCode, ColumnRefused, SealingKey, length_prefixed, open_value, read_key_id, seal_value
+from exchange.seal.kek import Kek
+from exchange.seal.sealer import KekSealer
 
 KEY = SealingKey(bytes.fromhex("00112233445566778899aabbccddeeff"), bytes(range(32)))
 CELL = Cell("stay", "identity", "11111111-2222-4333-8444-555555555555")
+SEALER = KekSealer(Kek(KEY, {KEY.key_id: KEY}), os.urandom)
 PUBLISHED = bytes.fromhex(
     "0100112233445566778899aabbccddeeff000102030405060708090a0b1367a56fe5b5a769fe2ef9adf583e7e6d4c0f8310d8bc16fcd786a"
 )
@@ -79,7 +72,7 @@ def test_every_bit_and_every_length_counts():
 
 def test_thousands_of_random_moves_open_nothing():
     draw = random.Random(20)
-    keys = [new_data_key(draw.randbytes) for _ in range(4)]
+    keys = [SealingKey(draw.randbytes(16), draw.randbytes(32)) for _ in range(4)]
     cells = [Cell(table, column, row) for table in ("stay", "part") for column in ("a", "b") for row in ("1", "2")]
     values = {(key, cell): seal_value(keys[key], cell, b"x" * 9, random_bytes=draw.randbytes) for key in range(4) for cell in cells}
     places = list(values)
@@ -93,25 +86,23 @@ def test_thousands_of_random_moves_open_nothing():
 
 
 def test_data_key_wraps_and_unwraps():
-    data_key = new_data_key(os.urandom)
-    sealed = wrap_data_key(KEY, data_key, random_bytes=os.urandom)
-    assert len(sealed) == 77
-    assert unwrap_data_key(KEY, data_key.key_id, sealed) == data_key
-    assert open_value(KEY, Cell("data_key", "sealed", data_key.key_id.hex()), sealed) == data_key.key
+    key_id, key, sealed = SEALER.new_key()
+    assert (len(bytes.fromhex(key_id)), len(key), len(sealed)) == (16, 32, 77)
+    assert SEALER.unwrap(key_id, sealed) == key
+    assert open_value(KEY, Cell("data_key", "sealed", key_id), sealed) == key
 
 
 def test_data_key_row_swapped_with_another_does_not_open():
-    one, two = new_data_key(os.urandom), new_data_key(os.urandom)
-    sealed = wrap_data_key(KEY, one, random_bytes=os.urandom)
+    (_, _, sealed), (other, _, _) = SEALER.new_key(), SEALER.new_key()
     with pytest.raises(ColumnRefused) as refused:
-        unwrap_data_key(KEY, two.key_id, sealed)
+        SEALER.unwrap(other, sealed)
     assert refused.value.code == "tampered"
 
 
 def test_data_key_of_another_length_is_tampered():
     sealed = seal_value(KEY, Cell("data_key", "sealed", bytes(16).hex()), b"short", random_bytes=os.urandom)
     with pytest.raises(ColumnRefused):
-        unwrap_data_key(KEY, bytes(16), sealed)
+        SEALER.unwrap(bytes(16).hex(), sealed)
 
 
 def test_key_stays_out_of_repr_and_is_frozen():
@@ -138,7 +129,7 @@ def test_length_prefix():
             length_prefixed(text)
 
 
-@pytest.mark.parametrize("code", ["tampered", "erased", "unknown_version"])
+@pytest.mark.parametrize("code", get_args(ColumnCode))
 def test_every_refusal_says_what_to_do(code):
     refused = ColumnRefused(code)
     assert refused.code == code

@@ -190,6 +190,8 @@ def test_thirty_two_parts_fit():
         ({"parts": []}, "bad_format"),
         ({"parts": [("text/plain", b"")]}, "bad_format"),
         ({"parts": [("text/plain; charset=utf-8", b"x")]}, "bad_format"),
+        ({"parts": [("\ud800", b"x")]}, "bad_format"),
+        ({"transfer": "\ud800"}, "bad_format"),
         ({"parts": [("text/plain", b"x")] * 33}, "too_large"),
         ({"parts": [("text/plain", bytes(20_971_521))]}, "too_large"),
         ({"version": 2}, "bad_format"),

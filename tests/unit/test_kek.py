@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from exchange.seal.columns import ColumnRefused, new_data_key
+from exchange.seal.columns import ColumnRefused
 from exchange.seal.kek import Kek, KekRefused, create_kek_file, load_kek_file
+from exchange.seal.sealer import KekSealer
 from tests.seal_kit import counting_bytes
 
 NOW = 1764050000
@@ -157,19 +158,30 @@ def test_rubbish_is_refused_without_a_crash(path, data_folder, data):
 def test_a_generation_that_is_not_in_the_file_is_said(path, data_folder, tmp_path):
     mine = create(path, data_folder)
     other = create_kek_file(tmp_path / "other.kek.json", data_folder=data_folder, now=NOW, random_bytes=os.urandom)
-    data_key = new_data_key(os.urandom)
+    key_id, _, sealed = KekSealer(other, os.urandom).new_key()
     with pytest.raises(KekRefused) as refused:
-        mine.unwrap(data_key.key_id, other.wrap(data_key, random_bytes=os.urandom))
+        KekSealer(mine, os.urandom).unwrap(key_id, sealed)
     assert refused.value.code == "kek_generation_missing"
 
 
+def test_every_generation_in_the_file_opens_and_current_seals(path, data_folder):
+    old = create(path, data_folder)
+    key_id, key, sealed = KekSealer(old, os.urandom).new_key()
+    newer = {"id": "00000000-0000-4000-8000-000000000000", "k": "A" * 43, "created_at": NOW}
+    rewrite(path, lambda v: v.update(current=newer["id"], keys=[*v["keys"], newer]))
+    both = load_kek_file(path, data_folder=data_folder)
+    assert KekSealer(both, os.urandom).unwrap(key_id, sealed) == key
+    later_id, _, later = KekSealer(both, os.urandom).new_key()
+    with pytest.raises(KekRefused):
+        KekSealer(old, os.urandom).unwrap(later_id, later)
+
+
 def test_unwrap_passes_on_what_the_column_says(path, data_folder):
-    kek = create(path, data_folder)
-    data_key = new_data_key(os.urandom)
-    sealed = kek.wrap(data_key, random_bytes=os.urandom)
+    sealer = KekSealer(create(path, data_folder), os.urandom)
+    key_id, _, sealed = sealer.new_key()
     for value, code in ((b"\x02" + sealed[1:], "unknown_version"), (sealed[:-1] + bytes([sealed[-1] ^ 1]), "tampered")):
         with pytest.raises(ColumnRefused) as refused:
-            kek.unwrap(data_key.key_id, value)
+            sealer.unwrap(key_id, value)
         assert refused.value.code == code
 
 

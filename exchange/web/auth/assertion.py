@@ -19,7 +19,7 @@ from exchange.seal.keys import decode_base64url, load_strict_json
 ClientAlgorithm = Literal["ES256", "ES384", "RS384", "RS512", "PS256"]
 Reason = Literal[
     "too_large", "bad_format", "bad_header", "unknown_key", "wrong_algorithm", "weak_key", "bad_signature",
-    "wrong_client", "wrong_audience", "bad_time", "expired", "too_long_lived", "not_yet", "bad_jti", "replayed",
+    "wrong_client", "wrong_audience", "bad_time", "expired", "too_long_lived", "not_yet", "bad_jti",
     "replayed",  # said by the token endpoint, when the jti is taken
 ]  # fmt: skip
 
@@ -35,11 +35,8 @@ class ClientRefused(WardpostError):
     """401 invalid_client, whatever was wrong. `reason` is for the log: the caller of the API never sees it."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(
-            "invalid_client",
-            "The client assertion was not accepted.",
-            next_step="Compare key id, algorithm, audience and clock with the client's registration.",
-        )
+        step = "Compare key id, algorithm, audience and clock with the client's registration."
+        super().__init__("invalid_client", "The client assertion was not accepted.", next_step=step)
         self.reason = reason
 
 
@@ -64,27 +61,57 @@ class VerifiedAssertion:
 
 def verify_assertion(assertion: str, *, token_url: str, now: int, find_key: Callable[[str], RegisteredKey | None]) -> VerifiedAssertion:
     """Which client made this assertion. `now` is Unix seconds; `find_key` gets printable ASCII. ClientRefused, and nothing else."""
-    kid, alg = _read_header(assertion)
+    _require(len(assertion) <= MAX_ASSERTION_BYTES, "too_large")
+    try:
+        header, _, _ = map(decode_base64url, assertion.split("."))
+        protected = load_strict_json(header)
+    except ValueError:
+        raise ClientRefused("bad_format") from None
+    # Only these: no crit, jwk, jku, x5c or b64 reaches a library that would heed it.
+    match protected:
+        case {"alg": str(alg), "kid": str(kid), **rest} if rest in ({}, {"typ": "JWT"}):
+            pass
+        case _:
+            raise ClientRefused("bad_header")
     # Databases choke on NUL and on lone surrogates, which JSON can spell: such a kid is nobody's.
     key = find_key(kid) if kid.isascii() and kid.isprintable() else None
     if key is None:
         raise ClientRefused("unknown_key")
-    if alg != key.alg:
-        raise ClientRefused("wrong_algorithm")
-    claims = _read_claims(_verified_payload(assertion, key))
-    if claims.get("iss") != key.client_id or claims.get("sub") != key.client_id:
-        raise ClientRefused("wrong_client")
-    if claims.get("aud") not in (token_url, [token_url]):
-        raise ClientRefused("wrong_audience")
-    exp = _check_times(claims, now)
-    jti = claims.get("jti")
+    _require(alg == key.alg, "wrong_algorithm")
+    public = import_client_key(key.jwk, key.alg)
+    try:
+        # The registry alone: with `algorithms=` beside it joserfc heeds only one of the two.
+        payload = jws.deserialize_compact(assertion, public, registry=jws.JWSRegistry(algorithms=[key.alg])).payload
+    except (JoseError, ValueError, KeyError, TypeError, AssertionError):
+        raise ClientRefused("bad_signature") from None
+    try:
+        claims = load_strict_json(payload)
+    except ValueError:
+        raise ClientRefused("bad_format") from None
+    if not isinstance(claims, dict):
+        raise ClientRefused("bad_format")
+    _require(claims.get("iss") == claims.get("sub") == key.client_id, "wrong_client")
+    _require(claims.get("aud") in (token_url, [token_url]), "wrong_audience")
+    exp, jti = claims.get("exp"), claims.get("jti")
+    # `type` and not `isinstance`: True is an int to Python.
+    if type(exp) is not int:
+        raise ClientRefused("bad_time")
+    _require(now < exp, "expired")
+    _require(exp <= now + _MAX_LIFE_SECONDS, "too_long_lived")
+    for begin in (claims.get("nbf", now), claims.get("iat", now)):
+        _require(type(begin) is int, "bad_time")
+        _require(begin <= now + _CLOCK_SKEW_SECONDS, "not_yet")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI_CHARACTERS:
         raise ClientRefused("bad_jti")
     try:
-        digest = hashlib.sha256(jti.encode("utf-8")).digest()
+        return VerifiedAssertion(key.client_id, hashlib.sha256(jti.encode("utf-8")).digest(), exp)
     except UnicodeEncodeError:  # a lone surrogate
         raise ClientRefused("bad_jti") from None
-    return VerifiedAssertion(key.client_id, digest, exp)
+
+
+def _require(fact: bool, reason: Reason) -> None:
+    if not fact:
+        raise ClientRefused(reason)
 
 
 def import_client_key(jwk: Mapping[str, str], alg: ClientAlgorithm) -> ECKey | RSAKey:
@@ -94,73 +121,13 @@ def import_client_key(jwk: Mapping[str, str], alg: ClientAlgorithm) -> ECKey | R
     """
     try:
         if alg in _CURVES:
-            if jwk["crv"] != _CURVES[alg]:
-                raise ValueError("another curve")
-            return ECKey.import_key({name: _require(jwk, name, "EC") for name in ("kty", "crv", "x", "y")})
-        public = {name: _require(jwk, name, "RSA") for name in ("kty", "n", "e")}
+            if (jwk["kty"], jwk["crv"]) != ("EC", _CURVES[alg]):
+                raise ValueError("another kind of key")
+            return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
+        if jwk["kty"] != "RSA":
+            raise ValueError("another kind of key")
         # Before the library sees it: joserfc only warns of a short modulus.
-        if int.from_bytes(decode_base64url(public["n"]), "big").bit_length() < _MIN_RSA_BITS:
-            raise ClientRefused("weak_key")
-        return RSAKey.import_key(dict(public))
+        _require(int.from_bytes(decode_base64url(jwk["n"]), "big").bit_length() >= _MIN_RSA_BITS, "weak_key")
+        return RSAKey.import_key({name: jwk[name] for name in ("kty", "n", "e")})
     except (JoseError, ValueError, KeyError, TypeError):
         raise ClientRefused("unknown_key") from None
-
-
-def _require(jwk: Mapping[str, str], name: str, kty: str) -> str:
-    if jwk["kty"] != kty:
-        raise ValueError("another kind of key")
-    return jwk[name]
-
-
-def _read_header(assertion: str) -> tuple[str, str]:
-    """The kid and the alg that the header claims, nothing verified yet."""
-    if len(assertion) > MAX_ASSERTION_BYTES:
-        raise ClientRefused("too_large")
-    try:
-        header, _, _ = (decode_base64url(segment) for segment in assertion.split("."))
-        value = load_strict_json(header)
-    except ValueError:
-        raise ClientRefused("bad_format") from None
-    # Only these: no crit, jwk, jku, x5c or b64 reaches a library that would heed it.
-    match value:
-        case {"alg": str(alg), "kid": str(kid), **rest} if rest in ({}, {"typ": "JWT"}):
-            return kid, alg
-    raise ClientRefused("bad_header")
-
-
-def _verified_payload(assertion: str, key: RegisteredKey) -> bytes:
-    public = import_client_key(key.jwk, key.alg)
-    try:
-        # The registry alone: with `algorithms=` beside it joserfc heeds only one of the two.
-        payload = jws.deserialize_compact(assertion, public, registry=jws.JWSRegistry(algorithms=[key.alg])).payload
-    except (JoseError, ValueError, KeyError, TypeError, AssertionError):
-        raise ClientRefused("bad_signature") from None
-    return payload
-
-
-def _read_claims(payload: bytes) -> dict[str, object]:
-    try:
-        claims = load_strict_json(payload)
-    except ValueError:
-        raise ClientRefused("bad_format") from None
-    if not isinstance(claims, dict):
-        raise ClientRefused("bad_format")
-    return claims
-
-
-def _check_times(claims: Mapping[str, object], now: int) -> int:
-    """The expiry. All times are whole Unix seconds."""
-    exp = claims.get("exp")
-    if type(exp) is not int:
-        raise ClientRefused("bad_time")
-    if exp <= now:
-        raise ClientRefused("expired")
-    if exp > now + _MAX_LIFE_SECONDS:
-        raise ClientRefused("too_long_lived")
-    for name in ("nbf", "iat"):
-        value = claims.get(name, now)
-        if type(value) is not int:
-            raise ClientRefused("bad_time")
-        if value > now + _CLOCK_SKEW_SECONDS:
-            raise ClientRefused("not_yet")
-    return exp
