@@ -139,7 +139,7 @@ class _Builder:
     def _organisation(self, role: str, facts: OrganisationFacts) -> None:
         system = codes.ODS_SITE if facts.is_site else codes.ODS_ORGANISATION
         body = {
-            "identifier": [{"system": system, "value": facts.ods_code}, *_valued(codes.CQC_LOCATION, facts.cqc_location)],
+            "identifier": [*_valued(system, facts.ods_code), *_valued(codes.CQC_LOCATION, facts.cqc_location)],
             "active": True,
             "name": facts.name,
             "telecom": _valued("phone", facts.phone, use="work"),

@@ -24,6 +24,7 @@ DEPTH = 100
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+_LIMITS = {etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_ENTITY_LOOP}
 _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
@@ -51,6 +52,8 @@ def parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        if error.code in _LIMITS:
+            raise XmlRefused("xml-limit", f"A text, an entity or the nesting is beyond the limit (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
         raise XmlRefused("xml-syntax", "Not XML") from None
