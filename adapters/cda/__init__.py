@@ -36,9 +36,10 @@ def source_id(raw: bytes) -> str:
     start = START.search(plain)
     found = _ID.search(plain, start.end(), start.end() + _HEAD_BYTES) if start else None
     parts = dict(_ATTRIBUTE.findall(found[1])) if found else {}
-    tracking = _TRACKING.search(plain, 0, _HEAD_BYTES)
     number = "^".join(part for name in (b"root", b"extension") if (part := parts.get(name, b"").decode("latin-1").strip()))
-    return number or (tracking[1].decode("latin-1").strip() if tracking else "")
+    if not number and (tracking := _TRACKING.search(plain, 0, _HEAD_BYTES)):
+        number = tracking[1].decode("latin-1").strip()
+    return number
 
 
 def read(raw: bytes, profile: ReadingProfile) -> Draft:
