@@ -29,7 +29,8 @@ def document(
     """A whole document; `head` stands after its time, `body` in place of the sections."""
     body = body or f"<structuredBody>{''.join(f'<component>{each}</component>' for each in sections)}</structuredBody>"
     return (
-        '<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        '<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        'xmlns:sdtc="urn:hl7-org:sdtc">'
         f'<id root="6B1F3C52-8A54-4C0B-9E0D-0B7C1C7E5A01"/>{kind}<title>Discharge summary</title><effectiveTime value="202601141630"/>'
         f"{head}{person}{AUTHOR}{legal}{stay}<component>{body}</component></ClinicalDocument>"
     )

@@ -150,6 +150,11 @@ class TestMedicines:
         (entry,) = [e for e in draft(kit.document(kit.medicines(kit.drug("Aspirin", **more)))).entries if e.role.startswith("medicine")]
         assert entry.role.removeprefix("medicine").removeprefix("-") == change
 
+    def test_the_end_of_a_course_is_said(self) -> None:
+        assert medicine("Amoxicillin", times=kit.during("20260114", "20260121"))["note"] == [
+            {"text": "Until 21 January 2026, as the source says"}
+        ]
+
     def test_dmd_by_namespace(self) -> None:
         systems = [medicine("X", code)["medicationCodeableConcept"]["coding"][0]["system"] for code in (DRUG, "387207008")]
         assert systems == ["https://dmd.nhs.uk", "http://snomed.info/sct"]
