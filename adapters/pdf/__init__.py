@@ -109,8 +109,7 @@ def _patient(person: Mapping[str, object]) -> Resource:
 
 def _encounter(stay: Mapping[str, object]) -> Resource:
     period = {name: moment for name, moment in (("start", text(stay, "admitted_at")), ("end", text(stay, "left_at"))) if moment}
-    visit = [{"value": text(stay, "visit_id")}] if text(stay, "visit_id") else []
-    return {"resourceType": "Encounter", **({"identifier": visit} if visit else {}), **({"period": period} if period else {})}
+    return {"resourceType": "Encounter", **({"period": period} if period else {})}
 
 
 def _items(about: Mapping[str, object], where: str = "") -> Iterator[Item]:
