@@ -226,8 +226,10 @@ class Exchange:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
 
         def erase(uow: UnitOfWork) -> int:
-            due = uow.find(Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED)
-            for submission in due:
+            erased = 0
+            for submission in uow.find(
+                Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED
+            ):
                 if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
                     uow.update(Submission, {"erase_after": None}, id=submission.id)
                     continue
@@ -238,7 +240,8 @@ class Exchange:
                 if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
                     uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
                     uow.delete(Stay, id=submission.stay_id)
-            return len(due)
+                erased += 1
+            return erased
 
         return self.store.write(erase)
 
