@@ -26,22 +26,10 @@ from exchange.fhir.stated import (
     Resuscitation,
     Stated,
 )
+from exchange.model import AnswerKind
 from exchange.web.home import Renderer, inbox_view, transfer_view
 from exchange.web.home.answers import Tried
-from exchange.web.home.facts import (
-    Done,
-    ErrorFacts,
-    Frame,
-    Given,
-    InboxRow,
-    Kind,
-    LetterFacts,
-    LinkFacts,
-    Mark,
-    Read,
-    Resident,
-    TransferFacts,
-)
+from exchange.web.home.facts import Done, ErrorFacts, Frame, Given, InboxRow, LetterFacts, LinkFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.render import STYLESHEET
 
 NOW = datetime(2026, 11, 28, 2, 3, tzinfo=UTC)
@@ -51,8 +39,7 @@ FRAME = Frame(
     role="night senior",
     is_trial=True,
     csrf="csrf-token",
-    inbox_url="/home",
-    sign_out_url="/home/sign-out",
+    start_url="/home",
     desk_phone="01632 960100",
     desk_who="discharge desk, day and night",
 )
@@ -270,7 +257,7 @@ def facts(**changes: object) -> TransferFacts:
     return replace(made, **changes)  # type: ignore[arg-type]  # a test helper: members by name
 
 
-def given(kind: Kind = Kind.CAN_TAKE, words: str = "today, 08:00, if co-careldopa is in the bag", version: int = 1) -> Given:
+def given(kind: AnswerKind = AnswerKind.CAN_TAKE, words: str = "today, 08:00, if co-careldopa is in the bag", version: int = 1) -> Given:
     return Given(kind, words, "Priya Testworth", NOW - timedelta(minutes=1), version)
 
 
@@ -325,7 +312,7 @@ def pages() -> Mapping[str, bytes]:
 
     long_patient = {**content().patient, "name": [{"use": "official", "text": LONG_NAME}]}
     long_row = replace(rows()[1], resident=replace(RESIDENT, name=LONG_NAME))
-    anonymous = replace(FRAME, who="", inbox_url="", home="")
+    anonymous = replace(FRAME, who="", start_url="", home="")
     wrong = Tried("can_take", {"when": "other", "time": "0800"}, ("27-skin",), {"day": "Choose the day"})
     done = Done("Sent. The hospital has it", "We can take Edith today at 08:00, if co-careldopa is in the bag.", "Priya Testworth",
                 "Saturday 28 November, 02:11", 1, "Edith Testperson", "/home/transfers/6f3c2b1e",

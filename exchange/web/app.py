@@ -21,6 +21,7 @@ from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
 from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.home.routes import home_router
+from exchange.web.session import Pages, session_router
 from exchange.web.transfers import transfers_router
 
 log = structlog.get_logger("wardpost.web")
@@ -71,7 +72,9 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, on_any_error)
     app.include_router(fhir_router(exchange, tokens, base))
     app.include_router(transfers_router(exchange, tokens))
-    app.include_router(home_router(exchange, settings))
+    pages = Pages(exchange, settings)
+    app.include_router(session_router(exchange, pages))
+    app.include_router(home_router(exchange, pages))
 
     @app.post("/oauth2/token")
     async def token(

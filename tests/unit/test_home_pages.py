@@ -218,7 +218,7 @@ def test_hostile_words_come_out_as_words_everywhere() -> None:
     result["gaps"] = [{name: HOSTILE for name in ("rule", "what", "why", "owner", "due", "closes", "detail")}]
     letters = tuple(kit.LetterFacts(HOSTILE, HOSTILE, 1, "/l", text) for text in (HOSTILE, None))
     frame = kit.replace(kit.FRAME, who=HOSTILE, home=HOSTILE, role=HOSTILE, desk_phone=HOSTILE, desk_who=HOSTILE, csrf=HOSTILE)
-    answer = kit.Given(kit.Kind.ASK, HOSTILE, HOSTILE, kit.NOW, 1)
+    answer = kit.Given(kit.AnswerKind.ASK, HOSTILE, HOSTILE, kit.NOW, 1)
     tried = kit.Tried("ask", {"topic": HOSTILE, "question": HOSTILE}, (HOSTILE,), {"question": HOSTILE})
     made = page(document, result, frame=frame, letters=letters, answers=(answer,), tried=tried, override=HOSTILE, withdrawn_why=HOSTILE)
     row = kit.replace(

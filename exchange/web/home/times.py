@@ -97,3 +97,22 @@ def hours_since(found: datetime | date, now: datetime) -> int:
     if not isinstance(found, datetime):
         found = datetime(found.year, found.month, found.day, tzinfo=LONDON) + timedelta(days=1)
     return int((now.astimezone(UTC) - found.astimezone(UTC)).total_seconds() // 3600)
+
+
+def exact(instant: datetime, now: datetime) -> str:
+    """`Sat 28 Nov, 06:30 GMT`: for a record of what happened, where an hour that came twice must not be mistaken."""
+    local = instant.astimezone(LONDON)
+    return f"{day(local.date(), now, short=True)}, {local:%H:%M} {local.tzname()}"
+
+
+def apart(found: datetime, now: datetime) -> str:
+    """How far a moment is away: `in 2 h 20 min`, `in 3 days`, `3 h ago`."""
+    minutes = int((found.astimezone(UTC) - now.astimezone(UTC)).total_seconds() // 60)
+    far = abs(minutes)
+    if far >= 48 * 60:
+        words = f"{far // 1440} days"
+    else:
+        words = " ".join(filter(None, (f"{far // 60} h" if far >= 60 else "", f"{far % 60} min" if far < 1200 and far % 60 else "")))
+    if not words:
+        return "now"
+    return f"in {words}" if minutes > 0 else f"{words} ago"
