@@ -297,8 +297,8 @@ class Exchange:
         return found, self.names_in(found)
 
     def names_in(self, found: Standing) -> Mapping[str, str]:
-        """The names of the people at the home who read and answered: their hospital may know them, but not the home's directory."""
-        ids = {row.opened_by for row in found.deliveries} | {row.person_id for row in found.answers}
+        """Who picked, read and answered, by person id: the hospital may know these names of the home, but not its directory."""
+        ids = {found.transfer.confirmed_by, *(row.opened_by for row in found.deliveries), *(row.person_id for row in found.answers)}
         people = self.store.read(lambda uow: uow.find(Person, id__in=sorted(filter(None, ids))))
         return {person.id: person.name.text() for person in people}
 

@@ -18,6 +18,7 @@ from exchange.errors import Refused, WardpostError
 from exchange.records import Mailbox
 from exchange.web.auth.assertion import ClientRefused
 from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
+from exchange.web.board.routes import board_router
 from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.home.routes import home_router
@@ -75,6 +76,7 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     pages = Pages(exchange, settings)
     app.include_router(session_router(exchange, pages))
     app.include_router(home_router(exchange, pages))
+    app.include_router(board_router(exchange, pages))
 
     @app.post("/oauth2/token")
     async def token(

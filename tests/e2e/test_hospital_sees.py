@@ -13,6 +13,7 @@ from exchange.model import AnswerKind
 from exchange.records import Submission
 from tests.app_kit import HOSPITAL, OTHER_HOSPITAL, Kit
 from tests.e2e.api_kit import Api, api
+from tests.e2e.test_pages_http import sign_in
 from tests.service_kit import WARDPOST
 
 
@@ -85,3 +86,33 @@ def test_the_list_on_the_command_line(tmp_path: Path, format: str) -> None:
     assert transfer in done.stdout
     assert "A medicine is not in the bag" in done.stdout or format == "json"
     assert "Trialman" not in done.stdout
+
+
+def test_the_board_is_for_a_named_person_of_the_hospital(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        transfer = found.kit.story(1)
+        worker, carer = sign_in(found, found.kit.worker), sign_in(found, found.kit.carer)
+        board = found.http.get("/board", headers=worker)
+        assert (board.status_code, "Trialman" in board.text, "Not opened" in board.text) == (200, True, True)
+        page = found.http.get(f"/board/{transfer}", headers=worker)
+        assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+        read_and_answer(found.kit, transfer, AnswerKind.ASK, "Q02")
+        page = found.http.get(f"/board/{transfer}", headers=worker).text
+        assert "The home asks: " in page
+        assert "Ama Carer-Test" in page
+        for path in ("/board", f"/board/{transfer}"):
+            refused = found.http.get(path, headers=carer)
+            assert (refused.status_code, "Trialman" in refused.text) == (403, False)
+            assert found.http.get(path).status_code == 401
+        assert found.http.get("/home", headers=worker).status_code == 403
+        assert found.http.get("/board/nothing", headers=worker).status_code == 404
+        viewed = [line for line in found.kit.exchange.trace(transfer) if line.type == "transfer.viewed"]
+        assert len(viewed) == 2
+        assert found.kit.findings() == []
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "page=%C2%B2", "show=x&owner=%00", "owner=" + "x" * 900])
+def test_an_odd_choice_on_the_board_is_no_error(tmp_path: Path, query: str) -> None:
+    with api(tmp_path) as found:
+        found.kit.story(1)
+        assert found.http.get(f"/board?{query}", headers=sign_in(found, found.kit.worker)).status_code == 200

@@ -17,7 +17,7 @@ GROUPS = ("This weekend", "Before the weekend", "Day not known", "Was due, not c
 WEEKEND, BEFORE, UNKNOWN, PAST, AFTER, BACK = GROUPS
 SOON = timedelta(hours=3)
 PAGE_ROWS = 25
-_OWNERS = {"pharmacy": "Pharmacy", "doctor": "Doctor", "discharge contact": "Discharge desk", "ward": "The ward"}
+_OWNERS = {"pharmacy": "Pharmacy", "doctor": "Doctor", "discharge contact": "Discharge desk", "integration team": "Integration team"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def board_view(standings: Sequence[Standing], now: datetime, *, shown: str = "",
     page = min(max(page, 1), last)
     here = chosen[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
     count = {group: sum(row.group == group for row in rows) for group in GROUPS}
-    words = ("{} leave this weekend", "{} before it", "{} on a day not known", "{} were due and are not closed", "{} after it",
+    words = ("{} leave this weekend", "{} before it", "{} on a day not known", "{} past the day", "{} after it",
              "{} taken back")  # fmt: skip
     told = ", ".join(each.format(count[group]) for each, group in zip(words, GROUPS, strict=True) if count[group])
     still = len(rows) - count[BACK]
@@ -180,14 +180,12 @@ def fixes(found: Standing, now: datetime) -> Iterator[Fix]:
     """What is still to fix, by owner and time, the first due first; holds with the gaps. Nothing when it was taken back."""
     if found.is_back:
         return
+    ward = found.person.ward or "The ward"
     due: dict[tuple[str, str], list[str]] = {}
-    for gap in _gaps(found):
-        owner = str(gap["owner"])
-        name = found.person.ward if owner == "ward" and found.person.ward else _OWNERS.get(owner, owner)
-        due.setdefault((str(gap["due"]), name), []).append(str(gap["detail"] or gap["title"]))
-    for hold in found.holds:
-        name = hold.owner.partition(";")[0].capitalize()
-        due.setdefault((hold.deadline_at.isoformat(), name), []).append(POLICY[hold.kind].words.rstrip("."))
+    left = [(str(gap["due"]), str(gap["owner"]), str(gap["detail"] or gap["title"])) for gap in _gaps(found)]
+    left += [(hold.deadline_at.isoformat(), hold.owner.partition(";")[0], POLICY[hold.kind].words.rstrip(".")) for hold in found.holds]
+    for at, owner, what in left:
+        due.setdefault((at, ward if owner == "ward" else _OWNERS.get(owner, owner)), []).append(what)
     for (at, name), whats in sorted(due.items()):
         moment = times.moment(at)
         is_past = not isinstance(moment, datetime) or moment <= now
@@ -222,7 +220,7 @@ def home_words(found: Standing, when: datetime | date | None, now: datetime) -> 
         match said.kind:
             case AnswerKind.ASK:
                 sentences.append(
-                    f"Asked at {at}{to}: {ASK.get(said.reason_code, 'a question')}. No reply, {times.apart(said.answered_at, now)}"
+                    f"Asked at {at}{to}: {ASK.get(said.reason_code, 'a question')}. No reply for {times.span(now - said.answered_at)}"
                 )
                 is_urgent = True
             case AnswerKind.CANNOT:
@@ -248,9 +246,9 @@ def home_words(found: Standing, when: datetime | date | None, now: datetime) -> 
 def _leaves(found: Standing, when: datetime | date | None, left_at: str, now: datetime) -> tuple[str, str]:
     written = found.transfer.leaving_on
     if isinstance(when, datetime):
-        words, more = f"{times.near_day(when.date(), now)}, {times.clock(when)}", times.apart(when, now)
+        words, more = f"{times.near(when.date(), now)}, {times.clock(when)}", times.apart(when, now)
     elif when is not None:
-        words, more = times.near_day(when, now), times.UNKNOWN_TIME
+        words, more = times.near(when, now), times.UNKNOWN_TIME
     else:
         words, more = written or "Day not known", ""
     if found.is_back:

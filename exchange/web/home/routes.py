@@ -18,7 +18,7 @@ from exchange.web.home import answers
 from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.inbox import inbox_view
 from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import condition_words, transfer_view
+from exchange.web.home.view import condition_words, transfer_view, withdrawn_words
 from exchange.web.session import HEADERS, Pages
 
 FHIR_JSON = "application/fhir+json"
@@ -148,20 +148,13 @@ def inbox_rows(items: list[InboxItem]) -> list[InboxRow]:
                 read_version=max(reads, default=None),
                 answer=_given(last, "") if last else None,
                 withdrawn_at=item.delivery.updated_at if withdrawn else None,
-                withdrawn_why=_WITHDRAWN.get(item.transfer.withdrawn_reason, ""),
+                withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
                 is_withdrawal_seen=item.delivery.withdrawal_seen_at is not None,
                 left_at=item.person.left_at,
                 ward_phone=item.person.ward_phone,
             )
         )
     return rows
-
-
-_WITHDRAWN = {
-    "discharge_cancelled": "The discharge is off: the person is staying in hospital.",
-    "admission_cancelled": "The hospital cancelled the stay.",
-    "redirected": "The person goes to another home.",
-}
 
 
 def mark_of(badge: str) -> Mark:
@@ -207,7 +200,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
         letters=letters,
         replaced_at=delivery.updated_at if delivery.state is DeliveryState.REPLACED else None,
         withdrawn_at=delivery.updated_at if withdrawn else None,
-        withdrawn_why=_WITHDRAWN.get(item.transfer.withdrawn_reason, ""),
+        withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
         left_at=item.person.left_at,
         tried=tried,
     )

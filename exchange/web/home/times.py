@@ -105,14 +105,21 @@ def exact(instant: datetime, now: datetime) -> str:
     return f"{day(local.date(), now, short=True)}, {local:%H:%M} {local.tzname()}"
 
 
+def near(found: date, now: datetime) -> str:
+    """`Today`, `Tomorrow`, `Sat 28 Nov`: for a list that says its own day."""
+    days = (found - now.astimezone(LONDON).date()).days
+    return {0: "Today", 1: "Tomorrow", -1: "Yesterday"}.get(days) or day(found, now, short=True)
+
+
+def span(length: timedelta) -> str:
+    """A length of time, no more exact than it helps: `20 min`, `2 h 20 min`, `20 h`, `3 days`."""
+    minutes = int(length.total_seconds() // 60)
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} days"
+    hours = f"{minutes // 60} h" if minutes >= 60 else ""
+    return " ".join(filter(None, (hours, f"{minutes % 60} min" if not hours or (minutes < 1200 and minutes % 60) else "")))
+
+
 def apart(found: datetime, now: datetime) -> str:
-    """How far a moment is away: `in 2 h 20 min`, `in 3 days`, `3 h ago`."""
-    minutes = int((found.astimezone(UTC) - now.astimezone(UTC)).total_seconds() // 60)
-    far = abs(minutes)
-    if far >= 48 * 60:
-        words = f"{far // 1440} days"
-    else:
-        words = " ".join(filter(None, (f"{far // 60} h" if far >= 60 else "", f"{far % 60} min" if far < 1200 and far % 60 else "")))
-    if not words:
-        return "now"
-    return f"in {words}" if minutes > 0 else f"{words} ago"
+    """How far away a moment is: `in 2 h 20 min`, `3 days ago`."""
+    return f"in {span(found - now)}" if found > now else f"{span(now - found)} ago"

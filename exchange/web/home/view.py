@@ -124,7 +124,7 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
     """One version as its page shows it. `bundle` None: only letters came. `gate`: the GateResult of this version as plain JSON."""
     papers = Papers(bundle)
     who, ward = facts.resident, _ward(papers) or facts.resident.ward
-    gaps = () if facts.withdrawn_at else _gaps(gate, "gaps", ward, now)
+    gaps = () if facts.withdrawn_at else read_gaps(gate, "gaps", ward, now)
     mark = Mark.WITHDRAWN if facts.withdrawn_at else _mark(gate, bundle)
     badge = Badge(mark, badge_words(mark, len(gaps)))
     name = person_name(papers.patient) or who.name
@@ -142,7 +142,7 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
         name=name,
         first_name=_first_name(papers.patient) or name,
         born=value(times.birth(text(papers.patient, "birthDate") or who.birth_date, now)),
-        nhs_number=value(_spaced(_nhs_number(papers.patient) or who.nhs_number)),
+        nhs_number=value(spaced(_nhs_number(papers.patient) or who.nhs_number)),
         badge=badge,
         version=facts.version,
         published=times.at(facts.published_at, now),
@@ -152,7 +152,7 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
         notices=tuple(_notices(facts, name, now)),
         gaps_title=f"{len(gaps)} thing{' is' if len(gaps) == 1 else 's are'} missing",
         gaps=gaps,
-        warnings=_gaps(gate, "warnings", ward, now),
+        warnings=read_gaps(gate, "warnings", ward, now),
         override=facts.override,
         call=calls[0] if calls else None,
         others=calls[1:],
@@ -194,7 +194,7 @@ def _nhs_number(patient: Resource) -> str:
     return next((text(found, "value") for found in each(patient, "identifier") if text(found, "system") == codes.NHS_NUMBER), "")
 
 
-def _spaced(number: str) -> str:
+def spaced(number: str) -> str:
     return f"{number[:3]} {number[3:6]} {number[6:]}" if len(number) == 10 and number.isdigit() else number
 
 
@@ -224,6 +224,18 @@ def _coming(papers: Papers, facts: TransferFacts, now: datetime) -> Value:
     else:
         words = f"{times.near_day(found, now)}, {times.UNKNOWN_TIME}" if found else planned
     return value(words, source="expected time of leaving" if words else "")
+
+
+_WITHDRAWN = {
+    "discharge_cancelled": "The discharge is off: the person is staying in hospital.",
+    "admission_cancelled": "The hospital cancelled the stay.",
+    "redirected": "The person goes to another home.",
+}
+
+
+def withdrawn_words(reason: str) -> str:
+    """Why papers were taken back, in a sentence; "" for a reason that has none."""
+    return _WITHDRAWN.get(reason, "")
 
 
 def _papers_words(facts: TransferFacts, now: datetime) -> str:
@@ -280,7 +292,7 @@ _OWNERS = {
 }
 
 
-def _gaps(gate: Resource, name: str, ward: str, now: datetime) -> tuple[Gap, ...]:
+def read_gaps(gate: Resource, name: str, ward: str, now: datetime) -> tuple[Gap, ...]:
     """The gate's gaps (or, by name, its warnings) in the gate's order."""
     return tuple(
         Gap(
