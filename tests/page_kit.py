@@ -27,7 +27,7 @@ from exchange.fhir.stated import (
     Stated,
 )
 from exchange.model import AnswerKind
-from exchange.web.home import Renderer, inbox_view, transfer_view
+from exchange.web.home import Renderer, TransferView, inbox_view, transfer_view
 from exchange.web.home.answers import Tried
 from exchange.web.home.facts import Done, ErrorFacts, Frame, Given, InboxRow, LetterFacts, LinkFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.render import STYLESHEET
@@ -118,6 +118,21 @@ MEDICINES = (
     medicine("9", "Buprenorphine 5micrograms/hour transdermal patches", "1 patch every 7 days. Take the old one off first.",
              why="Back pain.", last="2026-11-24", due="Tuesday 1 December, 10:00", classes=("controlled", "weekly-or-patch")),
     medicine("10", "Levothyroxine 25microgram tablets", "3 tablets (75 micrograms), once a day before breakfast", supply="home-stock"),
+)  # fmt: skip
+
+# Version 2: ramipril is stopped, bisoprolol's dose is lower under a new name, macrogol is said, co-careldopa is in the bag, a row is gone.
+CHANGED_MEDICINES = (
+    *MEDICINES[:2],
+    medicine("3", "Ramipril 5mg capsules", "", "stopped", why="Her kidneys are still not working well.",
+             notes=("Was: 1 capsule, once a day in the morning",), last="2026-11-23T08:00:00+00:00", due="", supply=""),
+    MEDICINES[3],
+    medicine("5", "Bisoprolol 1.25mg tablets", "1.25 mg (1 tablet), once a day in the morning", "changed", why="Her pulse was slow (48).",
+             notes=("Was: 5 mg, once a day in the morning",)),
+    medicine("6", "Macrogol compound oral powder sachets NPF sugar free", "1 sachet in water, twice a day",
+             last="2026-11-27T18:00:00+00:00"),
+    medicine("8", "Co-careldopa 25mg/100mg tablets", "1 tablet, 4 times a day: 07:00, 11:00, 15:00 and 19:00", why="Parkinson’s disease.",
+             last="2026-11-27T19:05:00+00:00", due="2026-11-28T07:00:00+00:00", classes=("time-critical",)),
+    *MEDICINES[8:],
 )  # fmt: skip
 
 STATED = Stated(
@@ -302,9 +317,28 @@ def pages() -> Mapping[str, bytes]:
     """Name → HTML of every page and state."""
     render = Renderer(static_url=".").render
 
-    def transfer(document: dict[str, object] | None = None, result: dict[str, object] | None = None, **more: object) -> bytes:
-        view = transfer_view(document, result or gate(), facts(**more), NOW)
+    def transfer(
+        document: dict[str, object] | None = None,
+        result: dict[str, object] | None = None,
+        before: TransferView | None = None,
+        **more: object,
+    ) -> bytes:
+        view = transfer_view(document, result or gate(), facts(**more), NOW, before)
         return render("transfer.html", view=view, frame=FRAME)
+
+    def changed(**more: object) -> bytes:
+        new = bundle(version=2, medicines=CHANGED_MEDICINES, expected_leaving="2026-11-28T07:30:00+00:00")
+        read = (Read("Priya Testworth", NOW - timedelta(hours=1), 1),)
+        return transfer(
+            new,
+            gate(count=2),
+            version=2,
+            newest_version=2,
+            opened=read,
+            published_at=NOW - timedelta(minutes=5),
+            before=transfer_view(bundle(), gate(), facts(newest_version=2), NOW),
+            **more,
+        )
 
     def inbox(*found: InboxRow) -> bytes:
         view = inbox_view(found, FRAME, NOW)
@@ -335,8 +369,10 @@ def pages() -> Mapping[str, bytes]:
                    encounter={}, expected_leaving="2026-11-29"),
             gate("letter only", 0),
         ),
-        "transfer-version-2": transfer(
-            bundle(version=2), version=2, newest_version=2, opened=(Read("Priya Testworth", NOW - timedelta(hours=1), 1),),
+        "transfer-version-2": changed(answers=(given(),)),
+        "transfer-version-2-read": changed(answers=(given(), given(AnswerKind.SEEN, "", version=2))),
+        "transfer-version-2-letter-only": transfer(
+            None, gate("letter only", 0), version=2, newest_version=2, opened=(Read("Priya Testworth", NOW - timedelta(hours=1), 1),),
             answers=(given(),),
         ),
         "transfer-replaced": transfer(bundle(), newest_version=2, replaced_at=NOW, answers=(given(),)),

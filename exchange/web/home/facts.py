@@ -102,6 +102,7 @@ class TransferFacts:
     withdrawn_at: datetime | None = None
     withdrawn_why: str = ""
     left_at: str = ""
+    ward_phone: str = ""
     override: str = ""
     tried: Tried | None = None
 

@@ -18,7 +18,7 @@ from exchange.web.home import answers
 from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.inbox import inbox_view
 from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import condition_words, transfer_view, withdrawn_words
+from exchange.web.home.view import TransferView, condition_words, transfer_view, withdrawn_words
 from exchange.web.session import HEADERS, Pages
 
 FHIR_JSON = "application/fhir+json"
@@ -56,11 +56,10 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         opened = exchange.open_version(Caller(who.person.org, person=who.person.id), transfer, number)
         now = exchange.store.read(lambda uow: uow.now)
         frame = pages.frame(request, who)
-        facts = transfer_facts(opened, frame, tried)
-        document = next((content for id, content in opened.contents.items() if _part(opened, id).media_type == FHIR_JSON), None)
-        bundle = json.loads(document) if document is not None else None
-        view = transfer_view(bundle, json.loads(opened.gate), facts, now)
-        return pages.html("transfer.html", 422 if tried else 200, frame=frame, view=view)
+        before = view_of(opened.before, frame, now) if opened.before else None
+        view = view_of(opened, frame, now, tried, before)
+        status = 410 if opened.item.delivery.state is DeliveryState.WITHDRAWN else 422 if tried else 200
+        return pages.html("transfer.html", status, frame=frame, view=view)
 
     @router.get("/home/{transfer}/letters/{part_id}")
     @pages.home
@@ -117,6 +116,15 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
 def version_number(text: str) -> int:
     """The number of a version in a form or an address; what is none is 0, which no version has."""
     return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
+
+
+def view_of(
+    opened: Opened, frame: Frame, now: datetime, tried: answers.Tried | None = None, before: TransferView | None = None
+) -> TransferView:
+    """A version as its page shows it, compared with the one that was read before."""
+    document = next((content for id, content in opened.contents.items() if _part(opened, id).media_type == FHIR_JSON), None)
+    bundle = json.loads(document) if document is not None else None
+    return transfer_view(bundle, json.loads(opened.gate), transfer_facts(opened, frame, tried), now, before)
 
 
 def _part(opened: Opened, part_id: str) -> Part:
@@ -199,9 +207,10 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
         answers=tuple(_given(answer, names.get(answer.person_id or "", answer.client_id or "")) for answer in item.answers),
         letters=letters,
         replaced_at=delivery.updated_at if delivery.state is DeliveryState.REPLACED else None,
-        withdrawn_at=delivery.updated_at if withdrawn else None,
+        withdrawn_at=(item.transfer.withdrawn_at or delivery.updated_at) if withdrawn else None,
         withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
         left_at=item.person.left_at,
+        ward_phone=item.person.ward_phone,
         tried=tried,
     )
 
