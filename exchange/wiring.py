@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
+import adapters.fhir as fhir
 import adapters.hl7v2 as hl7v2
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
@@ -48,7 +49,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2,)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir)
 
 
 class AdapterReaders:
