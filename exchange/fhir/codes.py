@@ -102,6 +102,8 @@ CHANGES = {
     "unchanged": Change("1", "Continued", "active", "Unchanged"),
 }
 NOT_TO_GIVE = ("stopped", "held")
+# What a MedicationStatement.status says of a change by itself: a course that is over, an entry made in error are not to be given.
+STATUS_MEANS = {"stopped": "stopped", "on-hold": "held", "completed": "stopped", "entered-in-error": "stopped", "not-taken": "stopped"}
 
 CRITICAL_CLASS = OURS + "critical-class"
 CRITICAL = {

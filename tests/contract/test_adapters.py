@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters import hl7v2, pdf
+from adapters import fhir, hl7v2, pdf
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 from tests.draft_facts import facts
@@ -19,6 +19,7 @@ from tests.draft_facts import facts
 ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {
     "hl7v2": (hl7v2.sniff, hl7v2.read),
     "pdf": (pdf.sniff, pdf.read),
+    "fhir": (fhir.sniff, fhir.read),
 }
 CORPUS = Path(__file__).parents[1] / "corpus"
 CASES = sorted(path.parent for name in ADAPTERS for path in CORPUS.glob(f"{name}-*/NOTE"))
