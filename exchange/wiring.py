@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import adapters.hl7v2 as hl7v2
+import adapters.kettering as kettering
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -48,7 +49,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2,)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, kettering)
 
 
 class AdapterReaders:

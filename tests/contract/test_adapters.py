@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from adapters import hl7v2
+from adapters import hl7v2, kettering
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 from tests.draft_facts import facts
 
-ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {"hl7v2": (hl7v2.sniff, hl7v2.read)}
+ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {
+    "hl7v2": (hl7v2.sniff, hl7v2.read),
+    "kettering": (kettering.sniff, kettering.read),
+}
 CORPUS = Path(__file__).parents[1] / "corpus"
 CASES = sorted(path.parent for name in ADAPTERS for path in CORPUS.glob(f"{name}-*/NOTE"))
 
@@ -63,7 +66,7 @@ def test_shape(case: Path) -> None:
         assert '"reference"' not in json.dumps(resource)
         assert "id" not in resource
     assert {entry.role for entry in draft.entries} <= ROLES.keys()
-    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource["resourceType"] for entry in draft.entries]
+    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource.get("resourceType", "") for entry in draft.entries]
     assert bool(draft.letters) == (draft.kind is SourceKind.LETTER)
     assert bool(draft.reason) == (draft.kind is SourceKind.NOT_USED)
     assert draft.counts["letters"] == len(draft.letters)
