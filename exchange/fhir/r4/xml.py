@@ -62,7 +62,7 @@ def parse(data: bytes, *, bare_doctype: bytes = b"") -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        if error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT or "too big" in (error.msg or ""):
+        if re.search("too (?:big|long)|Excessive depth|Buffer size", error.msg or ""):
             raise XmlRefused("xml-limit", f"A text of more than 10 MB, or too deep a nesting (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
