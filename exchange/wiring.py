@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters import fhir, hl7v2, pdf
+from adapters import fhir, hl7v2, kettering, pdf
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -48,7 +48,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2, pdf, fhir)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, kettering, pdf)
 
 
 class AdapterReaders:

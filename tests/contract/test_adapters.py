@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from adapters import fhir, hl7v2, pdf
+from adapters import fhir, hl7v2, kettering, pdf
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 from tests.draft_facts import facts
 
 ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {
     "hl7v2": (hl7v2.sniff, hl7v2.read),
+    "kettering": (kettering.sniff, kettering.read),
     "pdf": (pdf.sniff, pdf.read),
     "fhir": (fhir.sniff, fhir.read),
 }
@@ -67,7 +68,7 @@ def test_shape(case: Path) -> None:
         assert '"reference"' not in json.dumps(resource)
         assert "id" not in resource
     assert {entry.role for entry in draft.entries} <= ROLES.keys()
-    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource["resourceType"] for entry in draft.entries]
+    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource.get("resourceType", "") for entry in draft.entries]
     assert bool(draft.letters) == (draft.kind is SourceKind.LETTER)
     assert bool(draft.reason) == (draft.kind is SourceKind.NOT_USED)
     assert draft.counts["letters"] == len(draft.letters)
