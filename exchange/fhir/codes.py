@@ -55,6 +55,7 @@ SECTIONS = (
     Heading("admission-details", "Admission details", "67851-6"),
     Heading("diagnoses", "Diagnoses", "11535-2"),
     Heading("procedures", "Procedures", "10185-7"),
+    Heading("investigation-results", "Investigation results", "30954-2"),
     Heading("clinical-summary", "Clinical summary", "8648-8"),
     Heading("plan-and-requested-actions", "Plan and requested actions", "18776-5"),
     Heading("individual-requirements", "Individual requirements", "47420-5"),
