@@ -25,9 +25,10 @@ _WORDS: Final = (0, 1, 3, 4, 8)  # code, text, alternate code and text, original
 
 def count(raw: bytes) -> Mapping[str, int]:
     """By kind, as in Draft.counts. `raw` is what the reader could read: one message, with or without its envelopes."""
-    start = raw.index(b"MSH")
+    header = re.search(rb"(?:\A|[\r\n\x0b\xbf])MSH", raw)
+    start = header.end() - 3 if header else 0
     bar, hat, tilde, sub = raw[start + 3 : start + 4], raw[start + 4 : start + 5], raw[start + 5 : start + 6], raw[start + 7 : start + 8]
-    kind = raw[start:].split(bar, 9)[8].split(hat)[0].strip()
+    kind = [*raw[start:].split(bar, 9), *[b""] * 9][8].split(hat)[0].strip()
     found = dict.fromkeys(("allergies", "diagnoses", "procedures", "medicines"), 0)
     for line in re.split(rb"\r|\n(?=[A-Z][A-Z0-9]{2}" + re.escape(bar) + rb")", raw[start:]):
         fields = line.strip(b"\n").split(bar)

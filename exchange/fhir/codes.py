@@ -12,6 +12,7 @@ NHS_NUMBER_STATUS = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCor
 ODS_ORGANISATION = "https://fhir.nhs.uk/Id/ods-organization-code"
 ODS_SITE = "https://fhir.nhs.uk/Id/ods-site-code"
 URI = "urn:ietf:rfc:3986"
+RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
 
 HL7 = "http://terminology.hl7.org/CodeSystem/"
 OURS = "https://fhir.wardpost.example/CodeSystem/"

@@ -240,12 +240,26 @@ def _merged(resources: Iterable[Resource]) -> Resource:
     found: Resource = {}
     for resource in resources:
         inner: Resource = {
-            name: {**part(found, name), **part(resource, name)} for name in ("period", "hospitalization") if name in resource
+            name: _over(part(found, name), part(resource, name)) for name in ("period", "hospitalization") if name in resource
         }
-        found |= {**resource, **inner}
+        found = _over(found, {**resource, **inner})
     for name in ("period", "hospitalization"):
         found[name] = {member: value for member, value in part(found, name).items() if value is not None}
     return {name: value for name, value in sorted(found.items()) if value not in (None, "", [], {})}
+
+
+def _over(old: Mapping[str, object], new: Mapping[str, object]) -> Resource:
+    """The new members over the old ones; what stood beside an old value (`_end` beside `end`) goes with it."""
+    return {**{name: value for name, value in old.items() if name.removeprefix("_") not in new}, **new}
+
+
+def _even(period: Mapping[str, object]) -> Mapping[str, object]:
+    """FHIR cannot order a time and a day alone (per-1): on one day both ends are that day, the time in words beside it."""
+    start, end = text(period, "start"), text(period, "end")
+    if len(start) == len(end) or min(len(start), len(end)) != 10 or start[:10] != end[:10]:
+        return period
+    name, moment = ("start", start) if len(start) > 10 else ("end", end)
+    return {**period, name: moment[:10], f"_{name}": {"extension": [{"url": codes.RENDERED, "valueString": moment}]}}
 
 
 def _patient(told: Sequence[Draft]) -> Resource:
@@ -271,7 +285,7 @@ def _stay(told: Sequence[Draft], feeds: Sequence[Draft]) -> tuple[Resource, str]
     if left_at and status not in ("cancelled", "entered-in-error"):
         status = "finished"
     by_class = {"": "", "PRENC": "planned"}.get(text(encounter, "class", "code"), "in-progress")
-    return {**encounter, "status": status or by_class} if encounter else encounter, left_at
+    return {**encounter, "status": status or by_class, "period": _even(part(encounter, "period"))} if encounter else encounter, left_at
 
 
 def _ward_code(entry: Entry) -> str:
