@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exchange.errors import Refused
@@ -11,7 +11,10 @@ from exchange.model import Environment
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`data` is the folder of the database; the KEK file lies beside it, never inside. `base_url` is what clients see."""
+    """`data` is the folder of the database; the KEK file lies beside it, never inside. `base_url` is what clients see.
+
+    `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
+    """
 
     data: Path = Path("wardpost-data")
     kek_file: Path | None = None
@@ -21,10 +24,16 @@ class Settings:
     mllp_port: int = 2575
     base_url: str = ""
     log: str = "info"
+    postgres: str = field(default="", repr=False)
 
     @property
-    def database(self) -> Path:
+    def sqlite(self) -> Path:
         return self.data / "wardpost.sqlite"
+
+    @property
+    def database(self) -> Path | str:
+        """A path is SQLite, a text is PostgreSQL."""
+        return self.postgres or self.sqlite
 
     @property
     def kek(self) -> Path:
@@ -51,7 +60,21 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             mllp_port=int(env.get("WARDPOST_MLLP_PORT", found.mllp_port)),
             base_url=env.get("WARDPOST_BASE_URL", ""),
             log=env.get("WARDPOST_LOG", found.log),
+            postgres=_postgres(env),
         )
     except ValueError as problem:
         raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None
     return replace(found, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]  # names are Settings'
+
+
+def _postgres(env: Mapping[str, str]) -> str:
+    """`WARDPOST_DATABASE`, or what the file named by `WARDPOST_DATABASE_FILE` holds; "" is SQLite. The value itself is never quoted."""
+    url = env.get("WARDPOST_DATABASE", "")
+    if file := env.get("WARDPOST_DATABASE_FILE", ""):
+        try:
+            url = Path(file).read_text().strip()
+        except OSError:
+            raise ValueError("WARDPOST_DATABASE_FILE cannot be read") from None
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("WARDPOST_DATABASE is no postgresql:// URL")
+    return url

@@ -1,8 +1,11 @@
 """Rules of the whole suite: in CI a skip that is not listed here, with its reason, is a failure."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from tests import databases
 
 ALLOWED_SKIPS = (
     # Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
@@ -12,6 +15,13 @@ ALLOWED_SKIPS = (
     "Maven, Java or ../shared is not here",
 )
 _seen: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _databases() -> Iterator[None]:
+    """No test sees the PostgreSQL databases of another one."""
+    yield
+    databases.drop_all()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
