@@ -112,6 +112,15 @@ def check_database(settings: Settings) -> None:
         check_server(settings.postgres)
 
 
+def move_to(settings: Settings, target: str, progress: Callable[[str, int, int], None]) -> int:
+    """Copy the SQLite database of these settings into an empty PostgreSQL one; how many rows. Raises what `store.move` raises."""
+    from exchange.store.move import move
+    from exchange.store.postgres import check_server
+
+    check_server(target)
+    return move(settings.sqlite, target, progress)
+
+
 def _kek(settings: Settings, clock: Clock, is_new: bool) -> Kek:
     if settings.kek.exists():
         return load_kek_file(settings.kek, data_folder=settings.data)

@@ -5,8 +5,6 @@ Each race is run by threads that have an Exchange of their own each, as processe
 
 import multiprocessing
 import os
-import subprocess
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -49,23 +47,10 @@ from exchange.records import (
 )
 from exchange.wiring import _first_index_key, now_utc, open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, START, Kit, SteppingClock, set_up
-from tests.databases import SERVER, database_for
+from tests.databases import database_for
 
 T = TypeVar("T")
 RACERS = 6
-SCRIPT = Path(__file__).parents[2] / "docker" / "local" / "postgres.sh"
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URL of a PostgreSQL server; one of our own when none was named."""
-    if SERVER:
-        yield SERVER
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # the server's own user must get in
-        yield subprocess.run([SCRIPT, "start", f"{folder}/pg"], check=True, capture_output=True, text=True).stdout.strip()
-        subprocess.run([SCRIPT, "stop", f"{folder}/pg", "immediate"], check=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
