@@ -1,5 +1,6 @@
 """The relay and the table bus: nothing left behind, nothing twice, the offset never back."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from exchange.bus.relay import relay_once
 from exchange.bus.table import TableBus
 from exchange.cli.demo_story import admission, people
-from exchange.config import Settings
 from exchange.mailbox.deliver import GROUP, deliver
 from exchange.model import DeliveryState, HoldKind
 from exchange.ports import BusMessage, Store, UnitOfWork, no_fail_points
@@ -17,11 +17,14 @@ from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests import app_kit
 from tests.app_kit import Kit
+from tests.databases import settings_for
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_exchange(Settings(data=tmp_path / "data")).store
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_exchange(settings_for(tmp_path)).store
+    yield made
+    made.close()
 
 
 def emit(store: Store, key: str, sequence: int) -> None:

@@ -12,7 +12,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from exchange.app import Exchange
-from exchange.config import Settings
 from exchange.errors import Gone, Refused, Unavailable, WardpostError
 from exchange.mailbox.collect import Caller
 from exchange.model import Role, Scope
@@ -23,13 +22,14 @@ from exchange.store.schema import metadata
 from exchange.store.tables import columns_of
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
+from tests.databases import settings_for, sqlite_only
 
 AWAY = "database_away"
 
 
 def opened(folder: Path, fail: object = None) -> Exchange:
     clock = SteppingClock()
-    return open_exchange(Settings(data=folder / "data"), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
+    return open_exchange(settings_for(folder), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
 
 
 def put(name: str) -> "object":
@@ -56,6 +56,7 @@ def offsets(exchange: Exchange) -> set[str]:
     return {row.id for row in exchange.store.read(lambda uow: uow.find(BusOffset))}
 
 
+@sqlite_only
 def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 
@@ -72,6 +73,7 @@ def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> None:
     armed = threading.Event()
 
@@ -90,6 +92,7 @@ def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> 
     exchange.store.close()
 
 
+@sqlite_only
 def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     seen: dict[str, list[bool]] = {"store.before_commit": [], "store.after_commit": []}
     current: list[Future[object]] = []
@@ -117,6 +120,7 @@ def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
     started, go = threading.Event(), threading.Event()
@@ -137,6 +141,7 @@ def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> Non
     exchange.store.close()
 
 
+@sqlite_only
 def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
     one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, None, Sealed.of("Secret Canaryname"))))
@@ -264,6 +269,7 @@ def test_a_migration_that_dies_half_way_leaves_nothing(tmp_path: Path, monkeypat
     assert schema_of(path) == HEAD
 
 
+@sqlite_only
 def test_pragmas_are_set(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 
