@@ -1,8 +1,11 @@
 """Rules of the whole suite: in CI a skip that is not listed here, with its reason, is a failure."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
+
+from tests.kafka_kit import Brokers
 
 ALLOWED_SKIPS = (
     # Shared material lies beside the checkout on the project's own machines; elsewhere its tests are skipped by name.
@@ -10,8 +13,29 @@ ALLOWED_SKIPS = (
     # HL7's engine is a Java program: where Maven is not at hand, the comparison is skipped by name.
     "WARDPOST_ORACLE is not set",
     "Maven, Java or ../shared is not here",
+    "Maven or Java is not here: Apache Kafka cannot be started",
 )
 _seen: set[str] = set()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """One genuine broker for the whole session."""
+    yield from _brokers(tmp_path_factory, 1)
+
+
+@pytest.fixture
+def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    yield from _brokers(tmp_path_factory, 3)
+
+
+def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int) -> Iterator[Brokers]:
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count)
+    try:
+        brokers.start()
+        yield brokers
+    finally:
+        brokers.stop()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exchange.errors import Refused
 
-HEAD = "0001"
+HEAD = "0002"
 _FOLDER = Path(__file__).with_name("migrations")
 
 
