@@ -76,6 +76,25 @@ class Exchange:
         future.add_done_callback(lambda _: self.woken())
         return future
 
+    def http_sender(self, org: str, name: str = "") -> Sender:
+        """The feed of an organisation that sends over HTTP: the named one, else its only one. Raises NotFound, Refused `which_sender`."""
+        feeds = self.store.read(lambda uow: uow.find(Sender, org=org, channel="http"))
+        wanted = [feed for feed in feeds if name in ("", feed.id)]
+        if not wanted:
+            step = f"The operator sets it up: wardpost senders add NAME --org {org} --channel http"
+            raise NotFound("sender", "This organisation has no such HTTP feed here.", next_step=step)
+        if len(wanted) > 1:
+            raise Refused("which_sender", "This organisation has several HTTP feeds.", next_step="Name one in the address: ?sender=NAME")
+        return wanted[0]
+
+    def refuse_unreadable(self, sender: Sender, raw: bytes) -> None:
+        """Before custody, for a sender that can hear why. Raises Unreadable; what only lacks its person is kept, for a person to mend."""
+        try:
+            self.readers.read(raw, parse_profile(sender.profile).reading)
+        except Unreadable as problem:
+            if problem.code != "pdf_alone":
+                raise
+
     # The service works
 
     def work_once(self) -> int:

@@ -361,7 +361,7 @@ class Version(Record):
 
 @dataclass(frozen=True, slots=True)
 class Part(Record):
-    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter."""
+    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter. `label` is JSON: title, digest."""
 
     META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
     id: str
@@ -372,7 +372,7 @@ class Part(Record):
     position: int
     media_type: str
     size_bytes: int
-    title: Sealed
+    label: Sealed
     jwe: Sealed
 
 

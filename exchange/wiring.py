@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-import adapters.hl7v2 as hl7v2
+from adapters import hl7v2, pdf
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -48,7 +48,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2,)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, pdf)
 
 
 class AdapterReaders:

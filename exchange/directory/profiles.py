@@ -24,6 +24,7 @@ class SenderProfile:
     """One feed: `reading` for the adapter, ward contacts by code, the discharge contact, and policy.
 
     `gate_profile` is what this feed can ever send: "letter only" or "letter and checked"; more come with the FHIR way in.
+    `client_name`: the DNS or common name of the certificate that this feed shows, where MLLP runs over TLS with client certificates.
     `erase_raw_after_days`: raw messages of people who go home are erased then.
     """
 
@@ -33,6 +34,7 @@ class SenderProfile:
     site_manager: Contact | None = None
     pharmacy: Contact | None = None
     gate_profile: str = "letter only"
+    client_name: str = ""
     erase_raw_after_days: int = 14
 
     @property

@@ -24,6 +24,7 @@ from exchange.errors import NotFound, Refused, WardpostError
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.model import HOME_ROLES, AnswerKind, Caller, DeliveryState, Environment, Role, Scope
 from exchange.records import Answer, Organisation, Part
+from exchange.transfer.match import read_label
 from exchange.web.auth.secrets import hash_secret, make_secret
 from exchange.web.errors import status_of
 from exchange.web.fhir.routes import read_form
@@ -349,7 +350,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
     base = f"/home/{item.transfer.id}"
     letters = tuple(
         LetterFacts(
-            part.title.text(),
+            read_label(part.label).title,
             part.media_type,
             part.size_bytes,
             f"{base}/letters/{part.id}",

@@ -250,7 +250,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("title", sa.LargeBinary(), nullable=False),
+        sa.Column("label", sa.LargeBinary(), nullable=False),
         sa.Column("jwe", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_part")),
         sa.UniqueConstraint("version_id", "position", name=op.f("uq_part_version_id_position")),
