@@ -83,6 +83,10 @@ class UnitOfWork(Protocol):
     def insert(self, record: Record) -> None: ...
     def get(self, kind: type[R], id: str) -> R | None: ...
     def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]: ...
+    def take(self, kind: type[R], /, *, order: str, limit: int, **where: object) -> list[R]:
+        """Like find, for who changes what he finds: rows are locked, and those that somebody else has locked are passed over."""
+        ...
+
     def count(self, kind: type[Record], /, **where: object) -> int: ...
     def update(self, kind: type[Record], changes: Mapping[str, object], /, **where: object) -> int:
         """Change plain fields of all rows that match; how many there were."""
@@ -97,6 +101,10 @@ class UnitOfWork(Protocol):
         """Like get, and no other transaction can change the row until this one ends."""
         ...
 
+    def cell(self, kind: type[Record], column: str, row: str) -> bytes:
+        """One sealed value as it is stored, still shut. Raises Gone `erased` when the row does not have it."""
+        ...
+
     def index(self, field: str, scope: str, value: str) -> Indexed | None:
         """The blind index under the newest key; None when the value cannot be indexed."""
         ...
@@ -107,7 +115,12 @@ class UnitOfWork(Protocol):
 
 
 class Store(Protocol):
-    """The database. A write is answered only after its COMMIT; a read sees one snapshot."""
+    """The database. A write is answered only after its COMMIT; a read sees one snapshot.
+
+    Writes are as if they ran one after another, however many processes write: what `work` read still holds when it commits.
+    So that this is true on every database, `work` may be run again: it has no effect but through its unit.
+    Raises Unavailable `database_away` (what was asked may have been done) or `database_busy` (it was not).
+    """
 
     def write(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
     def submit(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> "Future[T]": ...

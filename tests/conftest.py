@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import databases
 from tests.kafka_kit import Brokers
 
 ALLOWED_SKIPS = (
@@ -36,6 +37,13 @@ def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int) -> Iterator[B
         yield brokers
     finally:
         brokers.stop()
+
+
+@pytest.fixture(autouse=True)
+def _databases() -> Iterator[None]:
+    """No test sees the PostgreSQL databases of another one."""
+    yield
+    databases.drop_all()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from exchange.audit.leaf import SALT_BYTES, commit
 from exchange.directory.keys import Directory
@@ -46,12 +46,6 @@ class Finding:
     rule: str
     words: str
     row: str
-
-
-class StoredCells(Protocol):
-    """What fsck asks of the store beyond ports.UnitOfWork: a sealed value as it is stored, still shut."""
-
-    def cell(self, kind: type[Record], column: str, row: str) -> bytes: ...
 
 
 def check_all(uow: UnitOfWork, environment: Environment) -> list[Finding]:
@@ -107,7 +101,6 @@ def sealed_values(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
     """Every sealed value is under the data key of its row's owner and opens, unless that owner was erased as a whole."""
     owners = {key.id: (key.owner_kind, key.owner_id) for key in uow.find(DataKey)}
     alive = set(owners.values())
-    stored = cast(StoredCells, uow)
     for kind in TABLES:
         owner_kind, owner_field = kind.META.owner
         for row in uow.find(kind) if owner_kind else []:
@@ -118,7 +111,7 @@ def sealed_values(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
                     continue
                 where = f"{kind.META.table}.{name}"
                 try:
-                    named = owners.get(read_key_id(stored.cell(kind, name, _key(row))).hex())
+                    named = owners.get(read_key_id(uow.cell(kind, name, _key(row))).hex())
                     if named != owner and (named is not None or owner in alive):
                         yield Finding("sealed_values", f"{where}: not under the data key of its owner", _key(row))
                     value.open()

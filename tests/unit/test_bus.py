@@ -8,7 +8,6 @@ import pytest
 from exchange.bus.relay import relay_once
 from exchange.bus.table import TableBus
 from exchange.cli.demo_story import admission, people
-from exchange.config import Settings
 from exchange.mailbox.deliver import GROUP
 from exchange.model import HoldKind
 from exchange.ports import Store, no_fail_points
@@ -17,11 +16,12 @@ from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests import app_kit
 from tests.app_kit import Kit
+from tests.databases import settings_for
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return open_exchange(Settings(data=tmp_path / "data")).store
+    return open_exchange(settings_for(tmp_path)).store
 
 
 def emit(store: Store, key: str, sequence: int) -> None:

@@ -19,7 +19,7 @@ from exchange.cli.fsck import RULES, Finding, check_all
 from exchange.config import Settings
 from exchange.model import AnswerKind, Caller, Environment
 from exchange.ports import UnitOfWork
-from exchange.records import TABLES, DataKey, Delivery, Hold, IndexKey, Sealed, Stay, Submission, Version
+from exchange.records import TABLES, DataKey, Delivery, Hold, IndexKey, Mailbox, Sealed, Stay, Submission, Version
 from exchange.store.tables import columns_of
 from exchange.store.unit import Unit
 from exchange.wiring import open_exchange
@@ -109,9 +109,9 @@ def tell(service: Kit) -> None:
     exchange.work_once()
     exchange.work_once()
     assert relay_once(exchange.store, exchange.bus, exchange.fail) == 1
-    sql(service.settings.database, f"UPDATE mailbox SET id = 'AWAY' WHERE id = '{HOME}'")
+    exchange.store.write(lambda uow: uow.update(Mailbox, {"id": "AWAY"}, id=HOME))
     exchange.deliver_once()
-    sql(service.settings.database, f"UPDATE mailbox SET id = '{HOME}' WHERE id = 'AWAY'")
+    exchange.store.write(lambda uow: uow.update(Mailbox, {"id": HOME}, id="AWAY"))
     well()
     parked = next(hold for hold in exchange.list_holds() if hold.kind == "undelivered")
     exchange.release_hold(parked.id, service.worker, "checked")
@@ -151,7 +151,7 @@ def copy_of(told: Path, folder: Path) -> Iterator[tuple[Exchange, Path]]:
     clock.forward(days=16)
     exchange = open_exchange(settings, clock=clock)
     try:
-        yield exchange, settings.database
+        yield exchange, settings.sqlite
     finally:
         exchange.store.close()
 

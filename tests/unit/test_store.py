@@ -12,7 +12,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from exchange.app import Exchange
-from exchange.config import Settings
 from exchange.errors import Gone, Refused, Unavailable, WardpostError
 from exchange.mailbox.collect import Caller
 from exchange.model import Role, Scope
@@ -24,13 +23,14 @@ from exchange.store.tables import columns_of
 from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
+from tests.databases import settings_for
 
 AWAY = "database_away"
 
 
 def opened(folder: Path, fail: object = None) -> Exchange:
     clock = SteppingClock()
-    return open_exchange(Settings(data=folder / "data"), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
+    return open_exchange(settings_for(folder), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
 
 
 def put(name: str) -> "object":
