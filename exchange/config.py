@@ -17,6 +17,7 @@ class Settings:
     `tls_cert` and `tls_key` are PEM files; with `mllp_client_ca` senders have to show a certificate of that authority.
 
     `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
+    `kafka` is `host:port,…`: the events then go over Apache Kafka, and not over tables of the database.
     """
 
     data: Path = Path("wardpost-data")
@@ -31,6 +32,10 @@ class Settings:
     mllp_client_ca: Path | None = None
     log: str = "info"
     postgres: str = field(default="", repr=False)
+    kafka: str = ""
+    kafka_user: str = ""
+    kafka_password_file: Path | None = None
+    kafka_ca_file: Path | None = None
 
     @property
     def sqlite(self) -> Path:
@@ -76,6 +81,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             mllp_client_ca=_path(env, "WARDPOST_MLLP_CLIENT_CA"),
             log=env.get("WARDPOST_LOG", found.log),
             postgres=_postgres(env),
+            kafka=env.get("WARDPOST_KAFKA", ""),
+            kafka_user=env.get("WARDPOST_KAFKA_USER", ""),
+            kafka_password_file=_path(env, "WARDPOST_KAFKA_PASSWORD_FILE"),
+            kafka_ca_file=_path(env, "WARDPOST_KAFKA_CA_FILE"),
         )
     except ValueError as problem:
         raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None

@@ -15,7 +15,7 @@ from exchange.check.document_rules import check_document
 from exchange.config import Settings
 from exchange.errors import Refused
 from exchange.fhir.draft import Draft, ReadingProfile, Unreadable
-from exchange.ports import Clock, FailPoints, Store, UnitOfWork, no_fail_points
+from exchange.ports import Bus, Clock, FailPoints, Store, UnitOfWork, no_fail_points
 from exchange.records import IndexKey, Sealed
 from exchange.seal.kek import Kek, create_kek_file, load_kek_file
 from exchange.seal.sealer import KekSealer
@@ -101,7 +101,17 @@ def open_exchange(
         store = SqliteStore(settings.sqlite, sealer, clock, new_id, fail)
     if store.read(lambda uow: uow.count(IndexKey)) == 0:
         store.write(_first_index_key)
-    return Exchange(store, TableBus(store), AdapterReaders(), broken_rules, settings.environment, fail)
+    return Exchange(store, _bus(settings, store), AdapterReaders(), broken_rules, settings.environment, fail)
+
+
+def _bus(settings: Settings, store: Store) -> Bus:
+    """Kafka when it is named, else the tables. Nothing connects before it is used."""
+    if not settings.kafka:
+        return TableBus(store)
+    from exchange.bus.kafka import KafkaAccess, KafkaBus  # here: aiokafka is loaded only where it is wanted
+
+    password = settings.kafka_password_file.read_text().strip() if settings.kafka_password_file else ""
+    return KafkaBus(KafkaAccess(settings.kafka, settings.kafka_user, password, str(settings.kafka_ca_file or "")))
 
 
 def check_database(settings: Settings) -> None:

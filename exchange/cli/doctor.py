@@ -71,7 +71,9 @@ def _of_postgres(settings: Settings) -> list[Note]:
     url = urlsplit(settings.postgres)
     notes = []
     if url.hostname not in (None, *LOOPBACK) and "verify-full" not in parse_qs(url.query).get("sslmode", []):
-        notes.append(Note(True, f"The way to {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE."))
+        notes.append(
+            Note(True, f"The way to PostgreSQL at {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE.")
+        )
     try:
         check_database(settings)
     except WardpostError as problem:
