@@ -298,8 +298,8 @@ class Stay(Record):
     created_at: datetime
     visit_id: Indexed | None
     nhs_number: Indexed | None
-    local_id: Indexed | None
     identity: Sealed
+    local_id: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
