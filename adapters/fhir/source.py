@@ -66,6 +66,7 @@ class Source:
     def _walk(self, node: object, at: str) -> None:
         """Notes the position of every value, depth first, in the order of the source."""
         self._alive.append(node)
+        self._refuse_many()
         members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
         for name, value in members:
             here = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name[name.startswith('_') :]}"
@@ -75,8 +76,11 @@ class Source:
                 here = here if here not in self._values else f"{here} ({len(self._values)})"
                 self._places[id(node), str(name)] = here
                 self._values[here] = value
-        if len(self._values) > MAX_VALUES:
-            raise Unreadable("too_many_values", f"The document has more than {MAX_VALUES} values.")
+                self._refuse_many()
+
+    def _refuse_many(self) -> None:
+        if len(self._values) + len(self._alive) > MAX_VALUES:
+            raise _too_many()
 
     def _collect(self, bundle: Node, at: str) -> None:
         for number, entry in enumerate(_objects(bundle.get("entry"))):
@@ -150,6 +154,10 @@ class Source:
         return Item(position, shown or said, outcome, path, reason)
 
 
+def _too_many() -> Unreadable:
+    return Unreadable("too_many_values", f"The document has more than {MAX_VALUES} values and objects.")
+
+
 def _objects(value: object) -> Iterator[Node]:
     yield from (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
 
@@ -157,6 +165,8 @@ def _objects(value: object) -> Iterator[Node]:
 def _load(raw: bytes) -> Node:
     """The Bundle in these bytes, JSON or XML by its first character; a resource that is none is no document."""
     raw = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if raw.startswith(b"<") and raw.count(b"<") > 4 * MAX_VALUES:
+        raise _too_many()
     try:
         node = read_xml(raw, tolerant=True) if raw.startswith(b"<") else load_strict(raw)
     except WardpostError as refused:

@@ -24,10 +24,11 @@ OTHERS = {
 }
 SEED = document([medicine("Digoxin", "0.10 mg", change="4"), medicine("Warfarin", "1 mg", "stopped")], OTHERS)
 SEEDS = [as_json(SEED), as_xml(SEED)]
-SPICE = [b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"true", b"1e999", b"-0", b"\\ud800", b"\x00", b"\xff", b"<", b"/>", b"&x;", b"<!--",
-         b"<![CDATA[", b' value="', b"urn:uuid:", b"#", b'"resourceType":"Bundle"', b"\xef\xbb\xbf", b"0001-01-01T00:00"]  # fmt: skip
-VALUES: list[Any] = [None, "", " ", 0, -1, True, [], {}, [None], [[]], "x" * 300, {"reference": "#"}, {"reference": "Patient/"}, {"coding": "x"},
-                     {"extension": [{"url": 1}]}, "2026", "0001-01-01T00:00", "9999-12-31T23:59", [{"valueString": None}], "urn:uuid:"]  # fmt: skip
+SPICE = [b'"', b"{", b"}", b"[", b"]", b",", b":", b"null", b"true", b"1e999", b"-0", b"\\ud800", b"\x00", b"\xff", b"<", b"/>", b"&x;",
+         b"<!--", b"<![CDATA[", b' value="', b"urn:uuid:", b"#", b'"resourceType":"Bundle"', b"\xef\xbb\xbf"]  # fmt: skip
+VALUES: list[Any] = [None, "", " ", 0, -1, True, [], {}, [None], [[]], "x" * 300, {"reference": "#"}, {"reference": "Patient/"},
+                     {"coding": "x"}, {"extension": [{"url": 1}]}, "2026", "0001-01-01T00:00", "9999-12-31T23:59",
+                     [{"valueString": None}], "urn:uuid:"]  # fmt: skip
 
 
 def outcome(raw: bytes) -> Draft | str:
@@ -73,13 +74,13 @@ def shaken(node: Any, rng: random.Random, odds: float) -> Any:
 
 def test_mutations_of_bytes() -> None:
     rng = random.Random(8)
-    codes = {result if isinstance(result := outcome(mutated(rng.choice(SEEDS), rng)), str) else "draft" for _ in range(1500)}
+    codes = {result if isinstance(result := outcome(mutated(rng.choice(SEEDS), rng)), str) else "draft" for _ in range(600)}
     assert {"draft", "fhir_json", "fhir_xml"} <= codes
 
 
 def test_mutations_of_the_tree() -> None:
     rng = random.Random(15)
-    for _ in range(1500):
+    for _ in range(800):
         outcome(as_json(shaken(SEED, rng, rng.choice([0.002, 0.01, 0.05]))))
 
 
