@@ -55,7 +55,7 @@ def document(
         flag = {"flag": {"coding": [{"system": CHANGE_SYSTEM, "code": row["change"]}]}} if row["change"] else {}
         lists["1102191000000100" if row["status"] == "stopped" else "1102411000000102"].append({**flag, "item": {"reference": url(key)}})
     for code, rows in lists.items():
-        made[f"l{code[-5]}"] = {
+        made[f"l{code[4]}"] = {
             "resourceType": "List",
             "status": "current",
             "mode": "snapshot",

@@ -119,7 +119,7 @@ class Reader:
             return
         reference = part(found.node, "medicationReference")
         target = self.source.target(reference, found)
-        if target is None or not part(target.node, "code"):
+        if target is None or target.type != "Medication" or not part(target.node, "code"):
             made["medicationCodeableConcept"] = {"text": text(self.carrier.reference(reference, "MedicationStatement", found), "display")}
             if not part(made, "medicationCodeableConcept").get("text"):
                 made["medicationCodeableConcept"] = {"text": "Name not in the document"}

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.errors import WardpostError
 from exchange.fhir.draft import Item, Outcome, Unreadable
-from exchange.fhir.json import load_strict
+from exchange.fhir.json import JsonRefused, load_strict
+from exchange.fhir.r4.xml import XmlRefused
 from exchange.fhir.r4.xml import read as read_xml
 from exchange.fhir.shape import part, parts, text
 
 Node = dict[str, object]
 MAX_VALUES = 200_000
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NO_PLACE = "has no place in the document; stands in the letter"
 # The last names of positions that hold a document together and say nothing of a person.
 _STRUCTURE = ("resourceType", "id", "fullUrl", "reference", "url", "versionId", "lastUpdated", "profile")
@@ -169,9 +169,10 @@ def _load(raw: bytes) -> Node:
         raise _too_many()
     try:
         node = read_xml(raw, tolerant=True) if raw.startswith(b"<") else load_strict(raw)
-    except WardpostError as refused:
-        code = "fhir_xml" if raw.startswith(b"<") else "fhir_json"
-        raise Unreadable(code, refused.message) from None
+    except XmlRefused as refused:
+        raise Unreadable("fhir_xml", refused.message) from None
+    except JsonRefused as refused:
+        raise Unreadable("fhir_json", refused.message) from None
     if not isinstance(node, dict) or node.get("resourceType") != "Bundle":
         raise Unreadable("fhir_not_document", "This is FHIR, and no Bundle with a document in it.")
     return node
@@ -187,4 +188,4 @@ def document_number(node: object) -> str:
     """The number of a document by its identifier; a bare UUID and its urn are the same number (standards.md 2.2)."""
     said = first_identifier(node)
     number = said.lower().removeprefix("urn:uuid:")
-    return number if _UUID.fullmatch(number) else said
+    return number if UUID.fullmatch(number) else said

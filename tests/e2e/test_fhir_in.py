@@ -136,6 +136,6 @@ def test_a_medicine_dropped_inside_the_adapter_holds_the_structured_version(tmp_
 
 def test_a_dangling_row_of_the_list_holds_the_structured_version(tmp_path: Path) -> None:
     bundle = document([medicine("Digoxin", "0.10 mg")])
-    fhir_kit.resource(bundle, "l0")["entry"].append({"item": {"reference": "urn:uuid:nobody"}})
+    fhir_kit.resource(bundle, "l4")["entry"].append({"item": {"reference": "urn:uuid:nobody"}})
     with kit(tmp_path) as service, pytest.raises(AssertionError, match="the structured version was held"):
         published(service, as_json(bundle))
