@@ -8,7 +8,7 @@ import pytest
 
 from adapters.fhir import read, source_id
 from exchange.fhir.draft import Draft, LetterStatus, Outcome, ReadingProfile, SourceKind, Unreadable
-from exchange.fhir.shape import parts, text
+from exchange.fhir.shape import part, parts, text
 from tests.fhir_kit import NUMBER, as_json, as_xml, document, medicine, resource, section, url
 
 ONE = document([medicine("Digoxin", "0.10 mg")])
@@ -225,15 +225,16 @@ def test_other_documents_are_not_used() -> None:
     assert (found.kind, found.reason, found.letters) == (SourceKind.NOT_USED, "not a discharge document", ())
 
 
-def test_what_has_no_place_as_data_is_told_in_words() -> None:
+def test_a_result_is_data_and_what_has_no_place_as_data_is_told_in_words() -> None:
     result = {"resourceType": "Observation", "status": "final", "code": {"text": "INR"}, "valueQuantity": {"value": 2.5, "unit": "ratio"}}
-    bundle = document(others={"inr": result})
-    resource(bundle, "head")["section"].append(
-        section("investigation-results", "Investigation results", "See", [{"reference": url("inr")}])
-    )
+    flag = {"resourceType": "Flag", "status": "active", "code": {"text": "Falls"}, "period": {"start": "2026-11-20"}}
+    bundle = document(others={"inr": result, "flag": flag})
+    resource(bundle, "head")["section"].append(section("safety-alerts", "Safety alerts", "See", [{"reference": url("flag")}]))
     raw = json.dumps(bundle).replace("2.5,", "2.50,").encode()
-    told = [text(entry.resource, "text") for entry in read(raw, ReadingProfile()).entries if entry.role == "note"]
-    assert "Status: final; Code: INR; Value quantity: 2.50, ratio" in told
+    entries = read(raw, ReadingProfile()).entries
+    told = [(text(entry.resource, "section"), text(entry.resource, "text")) for entry in entries if entry.role == "note"]
+    assert ("safety-alerts", "Status: active; Code: Falls; Period: start 2026-11-20") in told
+    assert [str(part(entry.resource, "valueQuantity")["value"]) for entry in entries if entry.role == "result"] == ["2.50"]
 
 
 def test_the_account_names_every_value_once() -> None:

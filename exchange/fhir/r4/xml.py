@@ -25,6 +25,11 @@ MAX_ATTRIBUTES = 16  # id, url, value, and what others put on a root
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+# The prolog, then a DOCTYPE with nothing but a name and an external id.
+_BARE_DOCTYPE = (
+    rb"\A((?:\xef\xbb\xbf)?(?:<\?xml[^<>]*\?>)?(?:\s|<!--(?:[^-]|-[^-])*-->)*)"
+    rb"<!DOCTYPE\s+%s\s+(?:SYSTEM|PUBLIC\s+(?:\"[^\"<>]*\"|'[^'<>]*'))\s+(?:\"[^\"<>]*\"|'[^'<>]*')\s*>"
+)
 _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
@@ -38,8 +43,14 @@ class XmlRefused(WardpostError, ValueError):
         self.where = where
 
 
-def parse(data: bytes) -> etree._Element:
-    """The root of hostile XML: no entity, network, DTD or huge tree; a DOCTYPE is refused. Raises `XmlRefused`."""
+def parse(data: bytes, *, bare_doctype: bytes = b"") -> etree._Element:
+    """The root of hostile XML: no entity, network, DTD or huge tree; a DOCTYPE is refused. Raises `XmlRefused`.
+
+    `bare_doctype` names a root whose DOCTYPE with a system id alone is cut out before anything reads it; one with an internal subset stays
+    and is refused. `xml-limit` is a text above 10 MB or a nesting beyond 256 (the parser's own limits).
+    """
+    if bare_doctype:
+        data = re.sub(_BARE_DOCTYPE % re.escape(bare_doctype), rb"\1", data, count=1)
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -52,6 +63,8 @@ def parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        if re.search("too (?:big|long)|Excessive depth|Buffer size", error.msg or ""):
+            raise XmlRefused("xml-limit", f"A text of more than 10 MB, or too deep a nesting (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
         raise XmlRefused("xml-syntax", "Not XML") from None
