@@ -66,6 +66,7 @@ def assemble(
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_newest_entries(feeds, "allergy") or _newest_entries(signed, "allergy")), *ward_allergies)
     listed = _newest_entries(signed, *MEDICINE_ROLES)
+    travelling = letters_of(sources)
     medicines, medicine_conflicts = _medicines(listed, stated, said)
     return Content(
         transfer_id=transfer_id,
@@ -86,8 +87,10 @@ def assemble(
         procedures=_newest_entries(signed, "procedure") or _newest_entries(feeds, "procedure"),
         medicines=medicines,
         has_list=bool(listed),
-        notes=_newest_entries(signed, "note"),
-        letters=letters_of(sources),
+        notes=tuple(
+            entry for draft in reversed(signed) if set(draft.letters) & set(travelling) for entry in draft.entries if entry.role == "note"
+        ),
+        letters=travelling,
         contact=stated.contact or directory,
         stated=stated,
         said=said,
