@@ -2,17 +2,23 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from exchange.errors import Refused
 from exchange.model import Environment
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`data` is the folder of the database; the KEK file lies beside it, never inside. `base_url` is what clients see.
-    `tls_cert` and `tls_key` are PEM files; with `mllp_client_ca` senders have to show a certificate of that authority."""
+    `tls_cert` and `tls_key` are PEM files; with `mllp_client_ca` senders have to show a certificate of that authority.
+
+    `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
+    `kafka` is `host:port,…`: the events then go over Apache Kafka, and not over tables of the database.
+    """
 
     data: Path = Path("wardpost-data")
     kek_file: Path | None = None
@@ -25,10 +31,20 @@ class Settings:
     tls_key: Path | None = None
     mllp_client_ca: Path | None = None
     log: str = "info"
+    postgres: str = field(default="", repr=False)
+    kafka: str = ""
+    kafka_user: str = ""
+    kafka_password_file: Path | None = None
+    kafka_ca_file: Path | None = None
 
     @property
-    def database(self) -> Path:
+    def sqlite(self) -> Path:
         return self.data / "wardpost.sqlite"
+
+    @property
+    def database(self) -> Path | str:
+        """A path is SQLite, a text is PostgreSQL."""
+        return self.postgres or self.sqlite
 
     @property
     def kek(self) -> Path:
@@ -43,8 +59,7 @@ class Settings:
     @property
     def is_open_without_tls(self) -> bool:
         """Listens beyond this machine, with no certificate of its own and no word that TLS stands in front."""
-        is_loopback = self.host in ("127.0.0.1", "::1", "localhost")
-        return not (is_loopback or self.tls_cert or self.base_url.startswith("https://"))
+        return not (self.host in LOOPBACK or self.tls_cert or self.base_url.startswith("https://"))
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -65,6 +80,11 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             tls_key=_path(env, "WARDPOST_TLS_KEY"),
             mllp_client_ca=_path(env, "WARDPOST_MLLP_CLIENT_CA"),
             log=env.get("WARDPOST_LOG", found.log),
+            postgres=_postgres(env),
+            kafka=env.get("WARDPOST_KAFKA", ""),
+            kafka_user=env.get("WARDPOST_KAFKA_USER", ""),
+            kafka_password_file=_path(env, "WARDPOST_KAFKA_PASSWORD_FILE"),
+            kafka_ca_file=_path(env, "WARDPOST_KAFKA_CA_FILE"),
         )
     except ValueError as problem:
         raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None
@@ -73,3 +93,16 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:
     return Path(env[name]) if env.get(name) else None
+
+
+def _postgres(env: Mapping[str, str]) -> str:
+    """`WARDPOST_DATABASE`, or what the file named by `WARDPOST_DATABASE_FILE` holds; "" is SQLite. The value itself is never quoted."""
+    url = env.get("WARDPOST_DATABASE", "")
+    if file := env.get("WARDPOST_DATABASE_FILE", ""):
+        try:
+            url = Path(file).read_text().strip()
+        except OSError:
+            raise ValueError("WARDPOST_DATABASE_FILE cannot be read") from None
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("WARDPOST_DATABASE is no postgresql:// URL")
+    return url

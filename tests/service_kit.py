@@ -19,6 +19,8 @@ from urllib.parse import urlencode
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from tests.databases import settings_for
+
 WARDPOST = str(Path(sys.executable).with_name("wardpost"))
 FORM = "application/x-www-form-urlencoded"
 
@@ -52,6 +54,8 @@ class Service:
     @property
     def environ(self) -> dict[str, str]:
         ours = {"WARDPOST_DATA": str(self.folder / "data"), "WARDPOST_PORT": str(self.port), "WARDPOST_MLLP_PORT": str(self.mllp_port)}
+        if postgres := settings_for(self.folder).postgres:
+            ours["WARDPOST_DATABASE"] = postgres
         return {**{k: v for k, v in os.environ.items() if not k.startswith("WARDPOST_")}, **ours, "COLUMNS": "200", **self.more_environ}
 
     @property
