@@ -17,6 +17,7 @@ RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
 HL7 = "http://terminology.hl7.org/CodeSystem/"
 OURS = "https://fhir.wardpost.example/CodeSystem/"
 EXPECTED_LEAVING = "https://fhir.wardpost.example/StructureDefinition/expected-leaving"
+CONTENT_DIGEST = "https://fhir.wardpost.example/StructureDefinition/content-digest"
 DIGEST = "https://fhir.wardpost.example/Id/digest"
 CQC_LOCATION = "https://fhir.wardpost.example/Id/cqc-location"
 DOCUMENT_NUMBER = "https://fhir.wardpost.example/Id/document-number"
@@ -103,6 +104,8 @@ CHANGES = {
     "unchanged": Change("1", "Continued", "active", "Unchanged"),
 }
 NOT_TO_GIVE = ("stopped", "held")
+# What a MedicationStatement.status says of a change by itself: a course that is over, an entry made in error are not to be given.
+STATUS_MEANS = {"stopped": "stopped", "on-hold": "held", "completed": "stopped", "entered-in-error": "stopped", "not-taken": "stopped"}
 
 CRITICAL_CLASS = OURS + "critical-class"
 CRITICAL = {

@@ -42,6 +42,13 @@ def document_identifier(transfer_id: str, version: int) -> dict[str, object]:
     return {"system": codes.URI, "value": f"urn:uuid:{uuid5(UUID(transfer_id), f'document|{version}')}"}
 
 
+def medicine_status(medicine: Medicine) -> str:
+    """The source's own status where it agrees with the change, else that of the change."""
+    own = text(medicine.resource, "status")
+    agrees = codes.STATUS_MEANS.get(own, medicine.change if medicine.change not in codes.NOT_TO_GIVE else "") == medicine.change
+    return (own or "unknown") if not medicine.change or (own and agrees) else codes.CHANGES[medicine.change].status
+
+
 def letter_digest(letter: Letter) -> str:
     """`sha256:<hex>` of a letter's bytes, as DocumentReference.masterIdentifier carries it."""
     return "sha256:" + hashlib.sha256(letter.content).hexdigest()
@@ -291,7 +298,7 @@ class _Builder:
                 self.add(kind, entry.role, f"{medicine.position}/{entry.position}", f"{name}: {words.record_words(entry)}", record)
             )
         body: Resource = {
-            "status": codes.CHANGES[medicine.change].status if medicine.change else text(medicine.resource, "status") or "unknown",
+            "status": medicine_status(medicine),
             "category": {"coding": [codes.DISCHARGE]},
             **{name: member for name, member in medicine.resource.items() if name not in ("status", "category")},
             "subject": self.subject,

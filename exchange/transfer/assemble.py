@@ -357,7 +357,7 @@ def _medicines(listed: Iterable[Entry], stated: Stated, said: Mapping[str, State
 def _change_of(entry: Entry) -> str:
     """What the source said of a change: by role, else by a status that means "do not give"; else "" (not said)."""
     said = entry.role.removeprefix("medicine").removeprefix("-")
-    return said or {"stopped": "stopped", "on-hold": "held"}.get(text(entry.resource, "status"), "")
+    return said or codes.STATUS_MEANS.get(text(entry.resource, "status"), "")
 
 
 def _told(line: ChangeLine) -> Resource:

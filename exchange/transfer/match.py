@@ -76,6 +76,18 @@ class Summary(Identity, frozen=True, omit_defaults=True):
     missing: tuple[str, ...] = ()
 
 
+class PartLabel(msgspec.Struct, frozen=True):
+    """What a list shows of one part: its title, and `sha256:<hex>` of its content; the sealed `part.label`."""
+
+    title: str
+    digest: str
+
+
+def read_label(sealed: Sealed) -> PartLabel:
+    """From `part.label`."""
+    return msgspec.json.decode(sealed.open(), type=PartLabel)
+
+
 def read_identity(sealed: Sealed) -> Identity:
     """From `stay.identity`."""
     return msgspec.json.decode(sealed.open(), type=Identity)

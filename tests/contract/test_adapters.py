@@ -11,13 +11,18 @@ from typing import Any
 
 import pytest
 
-from adapters import hl7v2
+from adapters import fhir, hl7v2, kettering, pdf
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 from exchange.fhir.json import dump
 from tests.draft_facts import facts
 
-ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {"hl7v2": (hl7v2.sniff, hl7v2.read)}
+ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {
+    "hl7v2": (hl7v2.sniff, hl7v2.read),
+    "kettering": (kettering.sniff, kettering.read),
+    "pdf": (pdf.sniff, pdf.read),
+    "fhir": (fhir.sniff, fhir.read),
+}
 CORPUS = Path(__file__).parents[1] / "corpus"
 CASES = sorted(path.parent for name in ADAPTERS for path in CORPUS.glob(f"{name}-*/NOTE"))
 
@@ -77,7 +82,7 @@ def test_shape(case: Path) -> None:
 @pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff" * 100, b"%PDF-1.4", b"<xml/>", b"{}", "PID|1||é".encode("utf-16")])
 def test_foreign_bytes_are_unreadable(name: str, raw: bytes) -> None:
     sniff, read = ADAPTERS[name]
-    assert not sniff(raw)
+    assert sniff(raw) == (name == "pdf" and raw.startswith(b"%PDF-"))
     with pytest.raises(Unreadable):
         read(raw, ReadingProfile())
 
