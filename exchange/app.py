@@ -259,11 +259,14 @@ class Exchange:
 
     # People at the hospital
 
-    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str) -> Transfer:
-        """A named person says which home. `stay_or_transfer` is an id, or the visit number at the person's hospital."""
+    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str, org: str = "") -> Transfer:
+        """A named person says which home. `stay_or_transfer` is an id, or the visit number at the person's hospital; `org`: whose
+        system asks, when one does: its own people only."""
 
         def confirm(uow: UnitOfWork) -> Transfer:
             person = entries.get_person(uow, person_id)
+            if org not in ("", person.org):
+                raise NotFound("person", "No active person of yours has this id.", next_step="List them: wardpost people list")
             stay = self._find_stay(uow, stay_or_transfer, person.org)
             return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
 

@@ -126,7 +126,14 @@ def default_scopes(kind: str) -> list[str]:
     return (
         home
         if kind == "home"
-        else ["system/AuditEvent.s", "system/Submission.c", "system/Supplement.c", "system/Transfer.r", "system/$validate"]
+        else [
+            "system/AuditEvent.s",
+            "system/Submission.c",
+            "system/Supplement.c",
+            "system/Transfer.r",
+            "system/Transfer.u",
+            "system/$validate",
+        ]
     )
 
 
