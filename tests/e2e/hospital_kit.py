@@ -228,7 +228,7 @@ class Judge:
             self._fate(name, message, row, hold, row.stay_id in may_leave)
 
     def _fate(self, name: str, message: dict, row: Submission, hold: Hold | None, may_leave: bool) -> None:
-        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM"))
+        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM", "ORM", "RDE", "RDS"))
         match message["fate"]:
             # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too.
             case "used" if (
