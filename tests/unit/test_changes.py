@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from exchange.web.home import transfer_view
 from exchange.web.home.changes import Change, changes, only_what_differs
@@ -54,7 +55,7 @@ def test_a_change_of_one_medicine_is_never_lost(place: int, what: str) -> None:
 @pytest.mark.parametrize(
     "changed",
     [{"contact": None}, {"allergies": ()}, {"diagnoses": ()}, {"notes": ()}, {"people": ()}, {"encounter": {}}, {"expected_leaving": ""},
-     {"patient": {**kit.content().patient, "birthDate": "1942-03-15"}}, {"stated": replace(kit.STATED, nursing=None)},
+     {"patient": {**kit.content().patient, "birthDate": "1942-03-15"}}, {"stated": structs.replace(kit.STATED, nursing=None)},
      {"letters": (kit.TEXT_LETTER,)}, {"letters": (replace(kit.TEXT_LETTER, signed_by="Dr Other Exampleton"), kit.PDF_LETTER)}],
     ids=lambda changed: next(iter(changed)),
 )  # fmt: skip
