@@ -6,7 +6,6 @@
 The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing here knows HTTP, SQL or MLLP.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -23,17 +22,18 @@ from exchange.fhir.draft import Unreadable
 from exchange.fhir.json import dump
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
-from exchange.mailbox import answers, collect
+from exchange.mailbox import answers, collect, parking
 from exchange.mailbox.collect import InboxItem, Opened
-from exchange.mailbox.deliver import GROUP, deliver
+from exchange.mailbox.deliver import GROUP
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
-from exchange.ports import Bus, BusMessage, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import (
     Answer,
     DataKey,
     Delivery,
     Hold,
     OutboxEvent,
+    ParkedEvent,
     Part,
     Person,
     Sealed,
@@ -52,14 +52,6 @@ from exchange.transfer.supplement import check_supplement
 
 log = structlog.get_logger("wardpost.app")
 _BATCH = 16
-
-
-def _transfer_of(message: BusMessage) -> str:
-    """The transfer that an event is about; "" when its body is damaged, so that it can be parked all the same."""
-    try:
-        return str(json.loads(message.body)["transfer"])
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 class Exchange:
@@ -84,6 +76,25 @@ class Exchange:
         future = self.store.submit(lambda uow: accept(uow, sender, raw, channel=channel, media_type=media_type, source_id=source_id))
         future.add_done_callback(lambda _: self.woken())
         return future
+
+    def http_sender(self, org: str, name: str = "") -> Sender:
+        """The feed of an organisation that sends over HTTP: the named one, else its only one. Raises NotFound, Refused `which_sender`."""
+        feeds = self.store.read(lambda uow: uow.find(Sender, org=org, channel="http"))
+        wanted = [feed for feed in feeds if name in ("", feed.id)]
+        if not wanted:
+            step = f"The operator sets it up: wardpost senders add NAME --org {org} --channel http"
+            raise NotFound("sender", "This organisation has no such HTTP feed here.", next_step=step)
+        if len(wanted) > 1:
+            raise Refused("which_sender", "This organisation has several HTTP feeds.", next_step="Name one in the address: ?sender=NAME")
+        return wanted[0]
+
+    def refuse_unreadable(self, sender: Sender, raw: bytes) -> None:
+        """Before custody, for a sender that can hear why. Raises Unreadable; what only lacks its person is kept, for a person to mend."""
+        try:
+            self.readers.read(raw, parse_profile(sender.profile).reading)
+        except Unreadable as problem:
+            if problem.code != "pdf_alone":
+                raise
 
     # The service works
 
@@ -174,42 +185,63 @@ class Exchange:
         self.store.write(note)
 
     def deliver_once(self) -> int:
-        """Consume the bus: each event has its effect in a transaction of its own, then the offset moves."""
+        """Consume the bus: each event has its effect in a transaction of its own, then the offset moves; how many came."""
         messages = self.bus.fetch(GROUP, _BATCH * 4)
         for message in messages:
-            self.fail("deliver.before_commit")
-            try:
-                self.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]  # the default binds the loop's value
-            except Unavailable:
-                raise
-            except Exception as problem:  # noqa: BLE001  # the loop: an event that cannot be carried out must not stop other mailboxes
-                self._park(message, problem)
-            self.fail("deliver.after_commit")
+            self._bring_up(message.key, message.sequence)
         if messages:
             self.fail("deliver.before_offset")
-            self.bus.commit(GROUP, messages[-1].position)
+            self.bus.commit(GROUP)
             self.fail("deliver.after_offset")
+        for key, up_to in self.store.read(parking.due):
+            self._bring_up(key, up_to)
         return len(messages)
 
-    def _park(self, message: BusMessage, problem: Exception) -> None:
-        """An event that has no effect here waits with an owner; the ones behind it go on."""
+    def _bring_up(self, key: str, up_to: int) -> None:
+        """Give a mailbox what its events up to a number say, in their order. One that fails holds up this mailbox alone."""
+        while events := self.store.read(lambda uow: parking.unsettled(uow, key, up_to)):
+            for event in events:
+                self.fail("deliver.before_commit")
+                try:
+                    is_settled = self.store.write(lambda uow, e=event: parking.settle(uow, e))  # type: ignore[misc]  # binds the loop's value
+                except Unavailable:
+                    raise
+                except Exception as problem:  # noqa: BLE001  # the loop: one bad event must not stop other mailboxes
+                    is_settled = self._park(event, problem)
+                if not is_settled:
+                    return
+                self.fail("deliver.after_commit")
+
+    def _park(self, event: OutboxEvent, problem: Exception) -> bool:
         code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
-        log.error("event_parked", event_id=message.event_id, code=code)
+        log.error("event_parked", event_id=event.id, code=code)
+        return self.store.write(lambda uow: parking.park(uow, event, problem))
 
-        def note(uow: UnitOfWork) -> None:
-            transfer = uow.get(Transfer, _transfer_of(message))
-            org = transfer.sender_org if transfer else entries.SERVICE_ORG
-            about = transfer.id if transfer else None
-            holds.raise_hold(uow, HoldKind.UNDELIVERED, org=org, code=code, transfer=about, subject=message.event_id)
+    def sweep(self) -> int:
+        """Publish again what was published long ago and never had its effect; how many."""
+        return self.store.write(parking.sweep)
 
-        self.store.write(note)
+    def list_parked(self) -> list[ParkedEvent]:
+        """Events whose effect failed: those that wait for another try, dead letters, discarded ones."""
+        return self.store.read(lambda uow: uow.find(ParkedEvent, order="key,sequence"))
+
+    def settle_parked(self, event_id: str, person_id: str, *, is_replay: bool) -> None:
+        """A named person has a dead letter carried out, or discards it. Raises NotFound, or what its effect raises."""
+
+        def act(uow: UnitOfWork) -> None:
+            person = entries.get_person(uow, person_id)
+            (parking.replay if is_replay else parking.discard)(uow, event_id, person.id)
+
+        self.store.write(act)
 
     def erase_due(self) -> int:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
 
         def erase(uow: UnitOfWork) -> int:
-            due = uow.find(Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED)
-            for submission in due:
+            erased = 0
+            for submission in uow.find(
+                Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED
+            ):
                 if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
                     uow.update(Submission, {"erase_after": None}, id=submission.id)
                     continue
@@ -220,7 +252,8 @@ class Exchange:
                 if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
                     uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
                     uow.delete(Stay, id=submission.stay_id)
-            return len(due)
+                erased += 1
+            return erased
 
         return self.store.write(erase)
 
@@ -333,11 +366,10 @@ class Exchange:
 
         def release(uow: UnitOfWork) -> None:
             hold = holds.get_hold(uow, hold_id)
-            holds.resolve_hold(uow, hold, resolution, entries.get_person(uow, person_id).id)
+            person = entries.get_person(uow, person_id)
+            holds.resolve_hold(uow, hold, resolution, person.id)
             if hold.kind is HoldKind.UNDELIVERED:
-                event = uow.get(OutboxEvent, hold.id.partition(":")[2])
-                if event is not None:
-                    deliver(uow, BusMessage(event.id, 0, event.key, event.type, event.body))
+                (parking.discard if resolution == "discarded" else parking.replay)(uow, hold.id.partition(":")[2], person.id)
             stay = hold.stay_id
             for transfer in uow.find(Transfer, stay_id=stay) if stay else []:
                 work.enqueue(uow, "publish", transfer.id)

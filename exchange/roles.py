@@ -8,8 +8,11 @@ import structlog
 
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
+from exchange.config import Settings
+from exchange.directory.profiles import parse_profile
 from exchange.errors import Unavailable
 from exchange.intake.mllp import MllpListener, Reply
+from exchange.intake.tls import server_context
 from exchange.records import Sender
 
 log = structlog.get_logger("wardpost.roles")
@@ -80,8 +83,9 @@ def _then(done: int, wake: Callable[[], None]) -> int:
 class Listeners:
     """One MLLP listener per configured sender; senders added while we run are taken up within a second."""
 
-    def __init__(self, exchange: Exchange, host: str, default_port: int) -> None:
-        self._exchange, self._host, self._default_port = exchange, host, default_port
+    def __init__(self, exchange: Exchange, settings: Settings) -> None:
+        self._exchange, self._host, self._default_port = exchange, settings.host, settings.mllp_port
+        self._tls = server_context(settings, for_mllp=True)
         self._running: dict[str, tuple[Sender | None, MllpListener]] = {}
         self.ports: dict[str, int] = {}
 
@@ -110,6 +114,8 @@ class Listeners:
                 lambda raw, sender=sender: self._take(sender, raw),  # type: ignore[misc]  # the default binds the loop's value
                 host=self._host,
                 port=(sender.port if sender else 0) or self._default_port,
+                ssl_context=self._tls,
+                client_name=parse_profile(sender.profile).client_name if sender and self._tls else "",
             )
             try:
                 await listener.start()

@@ -135,15 +135,16 @@ def senders_add(
     name: Annotated[str, typer.Argument(help="A short name for the feed, such as PAS.")],
     org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")],
     port: Annotated[int, typer.Option(help="MLLP port of this feed; 0: the port of `wardpost run`.")] = 0,
+    channel: Annotated[str, typer.Option(help="mllp (a port of its own) or http (POST /submissions).")] = "mllp",
     profile: Annotated[Path | None, typer.Option(help="SenderProfile as JSON.")] = None,
     data: Data = None,
 ) -> None:
-    """Enter or change one MLLP feed. A running service takes it up within a second."""
+    """Enter or change one feed. A running service takes it up within a second."""
     from exchange.directory.entries import add_sender
 
     text = profile.read_text(encoding="utf-8") if profile else "{}"
     with service(data) as exchange:
-        sender = exchange.store.write(lambda uow: add_sender(uow, name, org, "mllp", port, text))
+        sender = exchange.store.write(lambda uow: add_sender(uow, name, org, channel, port, text))
     print(f"{sender.id} of {sender.org}: entered")
 
 

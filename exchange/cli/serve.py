@@ -17,13 +17,12 @@ from exchange.web.app import make_app
 from exchange.wiring import open_exchange
 
 log = structlog.get_logger("wardpost.serve")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 async def serve(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM. Raises Refused `not_loopback` for a bind that needs TLS in front."""
-    if settings.host not in _LOOPBACK and not settings.base_url.startswith("https://"):
-        step = "Put TLS in front and set WARDPOST_BASE_URL to its https address; see docs/operations.md."
+    if settings.is_open_without_tls:
+        step = "Set WARDPOST_TLS_CERT, or put TLS in front and set WARDPOST_BASE_URL to its https address; see docs/operations.md."
         raise Refused("not_loopback", "Listening beyond this machine without TLS is refused.", next_step=step)
     quiet_logs(settings.log)
     if settings.port == 0:
@@ -32,7 +31,7 @@ async def serve(settings: Settings) -> None:
             settings = replace(settings, port=found.getsockname()[1])
     exchange = open_exchange(settings)
     loops = Loops(exchange)
-    listeners = Listeners(exchange, settings.host, settings.mllp_port)
+    listeners = Listeners(exchange, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,6 +40,8 @@ async def serve(settings: Settings) -> None:
         make_app(exchange, settings),
         host=settings.host,
         port=settings.port,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
         log_config=None,
         access_log=False,  # paths hold one-time links; our own middleware logs route patterns
         timeout_graceful_shutdown=5,

@@ -14,6 +14,7 @@ from exchange.seal.keys import make_organisation_keys, public_part, thumbprint
 
 KEY_LIFE = timedelta(days=366)
 SERVICE_ORG = "WARDPOST"
+CHANNELS = ("mllp", "http")
 ALGORITHMS = ("ES256", "ES384", "RS384", "RS512", "PS256")
 
 
@@ -103,6 +104,8 @@ def add_client(uow: UnitOfWork, client_id: str, org: str, name: str, scopes: Seq
 def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, profile: str) -> Sender:
     """Enter or change one feed. The profile is checked here. Raises Refused `profile`, NotFound `organisation`."""
     organisation = get_organisation(uow, org)
+    if channel not in CHANNELS:
+        raise Refused("channel", "A feed does not come this way.", next_step="Choose one of: " + ", ".join(CHANNELS) + ".")
     parse_profile(profile)
     taken = [s for s in uow.find(Sender, port=port) if s.id != name and port]
     if taken:
@@ -120,7 +123,11 @@ def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, pr
 def default_scopes(kind: str) -> list[str]:
     """What a system of a home or of a hospital may do when nothing else is said."""
     home = ["system/DocumentReference.rs", "system/Task.u", "system/AuditEvent.s", "system/$validate"]
-    return home if kind == "home" else ["system/AuditEvent.s", "system/Supplement.c", "system/Transfer.r", "system/$validate"]
+    return (
+        home
+        if kind == "home"
+        else ["system/AuditEvent.s", "system/Submission.c", "system/Supplement.c", "system/Transfer.r", "system/$validate"]
+    )
 
 
 def deactivate_person(uow: UnitOfWork, person_id: str) -> None:

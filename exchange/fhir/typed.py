@@ -33,7 +33,10 @@ def read_task(raw: object) -> ReadTask:
     try:
         task = Task.model_validate(raw)
     except (ValidationError, ValueError) as problem:
-        where = sorted({".".join(map(str, e["loc"])) for e in problem.errors()}) if isinstance(problem, ValidationError) else ["Task"]
+        # A name that is no element of a Task may be anything, and is not repeated.
+        known = set(Task.model_fields)
+        first = {str(e["loc"][0]) if e["loc"] else "Task" for e in problem.errors()} if isinstance(problem, ValidationError) else {"Task"}
+        where = sorted({name if name in known or name == "Task" else "a member that FHIR does not know" for name in first})
         raise Refused(
             "task_invalid", "This Task does not fit FHIR R4 at: " + ", ".join(where[:10]) + ".", next_step="Mend these."
         ) from None

@@ -31,8 +31,8 @@ def enqueue(uow: UnitOfWork, kind: str, subject: str, due_at: datetime | None = 
 
 def claim(uow: UnitOfWork, limit: int) -> list[Work]:
     """Lease due work to the caller: first what a worker left behind, then the oldest."""
-    due = uow.find(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until__lt=uow.now)
-    due += uow.find(Work, order="due_at", limit=limit - len(due), due_at__le=uow.now, leased_until=None)
+    due = uow.take(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until__lt=uow.now)
+    due += uow.take(Work, order="due_at", limit=limit - len(due), due_at__le=uow.now, leased_until=None)
     return [uow.replace(work, fence=work.fence + 1, attempts=work.attempts + 1, leased_until=uow.now + LEASE) for work in due]
 
 

@@ -179,10 +179,9 @@ def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:
     if opened.before is not None:
         note_opened(uow, caller, opened.before)
     delivery = opened.item.delivery
-    if delivery.state is DeliveryState.WITHDRAWN and delivery.withdrawal_seen_at is None and caller.person is not None:
-        uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=delivery.id, withdrawal_seen_at=None)
-        about = delivery.transfer_id
-        record(uow, "withdrawal.seen", caller, of_transfer(about, detail=delivery.id))
+    is_first = delivery.state is DeliveryState.WITHDRAWN and delivery.withdrawal_seen_at is None and caller.person is not None
+    if is_first and uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=delivery.id, withdrawal_seen_at=None):
+        record(uow, "withdrawal.seen", caller, of_transfer(delivery.transfer_id, detail=delivery.id))
     for part in opened.item.parts:
         if part.id in opened.contents:
             is_letter = part.media_type != "application/fhir+json"
@@ -204,9 +203,9 @@ def note_disclosed(uow: UnitOfWork, caller: Caller, delivery: Delivery, part: Pa
             to=delivery.sender_org,
         ),
     )
+    about: dict[str, object] = {"delivery": delivery.id, "transfer": delivery.transfer_id}
     if opened and delivery.opened_at is None and caller.person is not None:
-        uow.update(Delivery, {"opened_at": uow.now, "opened_by": caller.person}, id=delivery.id, opened_at=None)
-        emit(uow, "delivery.opened", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id})
-    elif not opened and delivery.collected_at is None:
-        uow.update(Delivery, {"collected_at": uow.now}, id=delivery.id, collected_at=None)
-        emit(uow, "delivery.collected", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id})
+        if uow.update(Delivery, {"opened_at": uow.now, "opened_by": caller.person}, id=delivery.id, opened_at=None):
+            emit(uow, "delivery.opened", delivery.recipient_org, about)
+    elif not opened and uow.update(Delivery, {"collected_at": uow.now}, id=delivery.id, collected_at=None):
+        emit(uow, "delivery.collected", delivery.recipient_org, about)

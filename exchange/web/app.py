@@ -23,10 +23,11 @@ from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, o
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.home.routes import home_router
 from exchange.web.session import Pages, session_router
+from exchange.web.submissions import submissions_router
 from exchange.web.transfers import transfers_router
 
 log = structlog.get_logger("wardpost.web")
-# Larger than any body that a route takes: the routes have limits of their own.
+# Larger than any body that a route takes but POST /submissions: the routes have limits of their own.
 MAX_BODY_BYTES = 1_048_576
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -73,6 +74,8 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, on_any_error)
     app.include_router(fhir_router(exchange, tokens, base))
     app.include_router(transfers_router(exchange, tokens))
+    # The route stops reading at its own limit, and says so in FHIR.
+    app.include_router(submissions_router(exchange, tokens, base), max_body_size=1 << 40)
     pages = Pages(exchange, settings)
     app.include_router(session_router(exchange, pages))
     app.include_router(home_router(exchange, pages))

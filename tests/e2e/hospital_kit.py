@@ -3,21 +3,19 @@
 import csv
 import hashlib
 import json
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.app import Exchange
-from exchange.config import Settings
 from exchange.mailbox.collect import Caller, InboxItem
 from exchange.model import TransferState
 from exchange.records import Hold, Stay, Submission, Transfer
 from exchange.transfer.match import read_identity
 from exchange.wiring import open_exchange
+from tests.databases import first_cell, settings_for
 from tests.service_kit import WARDPOST, Service, free_port, wait_until
 
 HOSPITAL = Path(__file__).parents[3] / "shared" / "hospital"
@@ -113,15 +111,13 @@ class Playing:
         wait_until(lambda: self._left() == 0, "rest", 120)
 
     def _left(self) -> int:
-        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
-            work = db.execute("SELECT count(*) FROM work").fetchone()[0]
-            new = db.execute("SELECT count(*) FROM outbox WHERE state = 'new'").fetchone()[0]
-            at = db.execute("SELECT coalesce(max(position), 0) FROM bus_offset").fetchone()[0]
-            return work + new + db.execute("SELECT coalesce(max(position), 0) FROM bus_log").fetchone()[0] - at
+        asked = settings_for(self.service.folder)
+        waiting = first_cell(asked, "SELECT (SELECT count(*) FROM work) + (SELECT count(*) FROM outbox WHERE state = 'new')")
+        behind = "SELECT (SELECT coalesce(max(position), 0) FROM bus_log) - (SELECT coalesce(max(position), 0) FROM bus_offset)"
+        return waiting + first_cell(asked, behind)
 
     def count(self, table: str) -> int:
-        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
-            return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return first_cell(settings_for(self.service.folder), f"SELECT count(*) FROM {table}")
 
     def confirm(self, stay: dict) -> bool:
         """`wardpost sites confirm` as the ward does it; False when the stay has not been heard of yet."""
@@ -155,7 +151,7 @@ class Playing:
 
     def opened(self) -> Exchange:
         """The data folder in this process, for judging."""
-        return open_exchange(Settings(data=self.service.folder / "data"))
+        return open_exchange(settings_for(self.service.folder))
 
 
 @dataclass

@@ -32,7 +32,6 @@ from exchange.app import Exchange
 from exchange.bus.relay import relay_once
 from exchange.cli.demo_story import admission, letter, people
 from exchange.cli.fsck import check_all
-from exchange.config import Settings
 from exchange.directory.entries import add_organisation, add_person, add_sender
 from exchange.errors import Conflict, WardpostError
 from exchange.intake.accept import raw_bytes
@@ -59,6 +58,7 @@ from exchange.records import (
 )
 from exchange.roles import Listeners
 from exchange.wiring import open_exchange
+from tests.databases import settings_for
 
 HOSPITAL, HOME, OTHER_HOME = "RZZ01", "VZZ01", "VZZ02"
 NOW = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)
@@ -265,9 +265,7 @@ def main(folder: Path, point: str = "", at: int = 1, defect: str = "") -> None:
     lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
     # Each life begins when the leases of the one before have run out, and its clock never stands still.
     start, ticks, passes = NOW + timedelta(minutes=30 * len(lives.read_text())), itertools.count(), Counter[str]()
-    exchange = open_exchange(
-        Settings(data=folder / "data"), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes)
-    )
+    exchange = open_exchange(settings_for(folder), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes))
     story = Story(exchange, folder)
     if defect:
         from tests.fault.defects import DEFECTS

@@ -4,11 +4,12 @@ import json
 from functools import cache
 from importlib.resources import files
 
-from exchange.fhir.codes import NHS_NUMBER
+from exchange.fhir.codes import CONTENT_DIGEST, NHS_NUMBER
 from exchange.intake.accept import instant
 from exchange.mailbox.collect import InboxItem
 from exchange.model import AnswerKind, DeliveryState
 from exchange.records import Answer, Part
+from exchange.transfer.match import read_label
 
 _URN = "urn:ietf:rfc:3986"
 _ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
@@ -54,7 +55,15 @@ def _badge_code(badge: str) -> str:
 
 def _attachment(part: Part, base: str) -> dict[str, object]:
     kind = "Bundle" if part.media_type == FHIR_JSON else "Binary"
-    return {"contentType": part.media_type, "url": f"{base}/fhir/{kind}/{part.id}", "size": part.size_bytes, "title": part.title.text()}
+    label = read_label(part.label)
+    return {
+        # Attachment.hash is SHA-1 in R4: not good enough to rely on.
+        "extension": [{"url": CONTENT_DIGEST, "valueString": label.digest}],
+        "contentType": part.media_type,
+        "url": f"{base}/fhir/{kind}/{part.id}",
+        "size": part.size_bytes,
+        "title": label.title,
+    }
 
 
 def answers_to(item: InboxItem) -> list[Answer]:

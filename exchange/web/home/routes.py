@@ -14,6 +14,7 @@ from exchange.fhir.shape import LONDON
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.model import AnswerKind, Caller, DeliveryState, Role, Scope
 from exchange.records import Answer, Part
+from exchange.transfer.match import read_label
 from exchange.web.home import answers
 from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.inbox import inbox_view
@@ -182,7 +183,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
     base = f"/home/{item.transfer.id}"
     letters = tuple(
         LetterFacts(
-            part.title.text(),
+            read_label(part.label).title,
             part.media_type,
             part.size_bytes,
             f"{base}/letters/{part.id}",
