@@ -72,6 +72,8 @@ def _change(place: Place, was: Mapping[str, str], now: Mapping[str, str], versio
     lines = tuple(
         _line(label, was, now) for label in dict.fromkeys((*now, *was)) if was.get(label) != now.get(label) and label != "Contents"
     )
+    if not (was and now):  # a place that came or went is one line, not one for each label
+        lines = (_line("", _whole(was), _whole(now)),)
     if not now:
         title, advice = f"{heading}: not in version {version}", GONE if area == MEDICINE else ""
     elif not was:
@@ -84,6 +86,10 @@ def _change(place: Place, was: Mapping[str, str], now: Mapping[str, str], versio
     if area == "letter" and "Words" not in now and "Words" not in was:
         advice = "We cannot compare a letter that is no plain text: read all of it."
     return Change(area, title, lines, advice)
+
+
+def _whole(lines: Mapping[str, str]) -> Mapping[str, str]:
+    return {"": "; ".join(": ".join(filter(None, item)) for item in lines.items() if item[0] != "Contents")} if lines else {}
 
 
 def _line(label: str, was: Mapping[str, str], now: Mapping[str, str]) -> Line:
