@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters import fhir, hl7v2, kettering, pdf
+from adapters import cda, fhir, hl7v2, kettering, pdf
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -50,9 +50,9 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, kettering, pdf)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf)
 # Formats that a letter of another format may bring along: MDM with a FHIR document in its OBX.
-INSIDE: tuple[Adapter, ...] = (fhir,)
+INSIDE: tuple[Adapter, ...] = (fhir, cda)
 
 
 class AdapterReaders:

@@ -30,6 +30,7 @@ _BARE_DOCTYPE = (
     rb"\A((?:\xef\xbb\xbf)?(?:<\?xml[^<>]*\?>)?(?:\s|<!--(?:[^-]|-[^-])*-->)*)"
     rb"<!DOCTYPE\s+%s\s+(?:SYSTEM|PUBLIC\s+(?:\"[^\"<>]*\"|'[^'<>]*'))\s+(?:\"[^\"<>]*\"|'[^'<>]*')\s*>"
 )
+_LIMITS = {etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_ENTITY_LOOP}
 _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
@@ -63,8 +64,8 @@ def parse(data: bytes, *, bare_doctype: bytes = b"") -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        if re.search("too (?:big|long)|Excessive depth|Buffer size", error.msg or ""):
-            raise XmlRefused("xml-limit", f"A text of more than 10 MB, or too deep a nesting (line {error.lineno})") from None
+        if error.code in _LIMITS:
+            raise XmlRefused("xml-limit", f"A text, an entity or the nesting is beyond the limit (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
         raise XmlRefused("xml-syntax", "Not XML") from None
