@@ -15,7 +15,8 @@ from tests.kettering_kit import kettering
 
 SEEDS = [path.read_bytes() for path in sorted(Path(__file__).parents[1].glob("corpus/kettering-*/input.xml"))]
 SPICE = [
-    b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?x", b"?>", b"<!DOCTYPE ReportMsg SYSTEM 'x'>", b"&amp;", b"&#0;", b"&#128;", b"&x;", b"<s>", b"</td>",
+    b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?x", b"?>", b"<!DOCTYPE ReportMsg SYSTEM 'x'>", b"&amp;", b"&#0;", b"&#128;",
+    b"&x;", b"<s>", b"</td>",
     b"<TextBlock>",
     b"</TextBlock>", b"<TextBlock/>", b"<ClinicalCode/>", b"\x00", b"\x93", b"\xff", b"\xc3\xa9", b"'",
     b'"', b">", b"JVBERi0=", b"<x:y xmlns:x='z'/>",
