@@ -14,14 +14,20 @@ def run(
     host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback TLS is needed in front.")] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free one.")] = None,
     mllp_port: Annotated[int | None, typer.Option(help="MLLP port of the sender that has none of its own; 0: any free one.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="api, intake, worker, relay or clock; may come again. Needs PostgreSQL.")] = None,
 ) -> None:
     """Start everything in one process: listeners, API, pages, worker, relay, clock. Ctrl-C stops it gracefully."""
     import asyncio
 
     from exchange.cli.serve import serve
     from exchange.config import load_settings
+    from exchange.roles import RunRole
 
-    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port)))
+    try:
+        roles = [RunRole(name) for name in role or RunRole]
+    except ValueError:
+        raise typer.BadParameter("role is one of: " + ", ".join(RunRole)) from None
+    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port), roles))
 
 
 def demo(

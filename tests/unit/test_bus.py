@@ -1,5 +1,6 @@
 """The relay and the table bus: nothing left behind, nothing twice, the offset never back."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from tests.databases import settings_for
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_exchange(settings_for(tmp_path)).store
+def store(tmp_path: Path) -> Iterator[Store]:
+    exchange = open_exchange(settings_for(tmp_path))
+    yield exchange.store
+    exchange.store.close()
 
 
 def emit(store: Store, key: str, sequence: int) -> None:
