@@ -6,7 +6,7 @@
 The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing here knows HTTP, SQL or MLLP.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -37,6 +37,7 @@ from exchange.records import (
     OutboxEvent,
     ParkedEvent,
     Part,
+    Person,
     Sealed,
     Sender,
     Stay,
@@ -45,10 +46,10 @@ from exchange.records import (
     Transfer,
     Work,
 )
-from exchange.transfer import publish, transfers
+from exchange.transfer import publish, status, transfers
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive, replay
-from exchange.transfer.status import transfer_status
+from exchange.transfer.status import Standing
 from exchange.transfer.supplement import check_supplement
 
 log = structlog.get_logger("wardpost.app")
@@ -260,8 +261,10 @@ class Exchange:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
 
         def erase(uow: UnitOfWork) -> int:
-            due = uow.find(Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED)
-            for submission in due:
+            erased = 0
+            for submission in uow.find(
+                Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED
+            ):
                 if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
                     uow.update(Submission, {"erase_after": None}, id=submission.id)
                     continue
@@ -272,7 +275,8 @@ class Exchange:
                 if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
                     uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
                     uow.delete(Stay, id=submission.stay_id)
-            return len(due)
+                erased += 1
+            return erased
 
         return self.store.write(erase)
 
@@ -325,7 +329,34 @@ class Exchange:
 
     def transfer_status(self, transfer_id: str, org: str) -> dict[str, object]:
         """How a transfer of this hospital stands: state, badge, gaps with owners, delivered, opened, answered. Raises NotFound."""
-        return self.store.read(lambda uow: transfer_status(uow, transfer_id), Scope(org, Role.SENDER))
+        found = self.store.read(lambda uow: status.standing_of(uow, transfer_id), Scope(org, Role.SENDER))
+        return status.status_json(found, self.names_in(found))
+
+    def submission_status(self, submission_id: str, org: str) -> dict[str, object]:
+        """What became of bytes that this hospital sent: state, reason, transfers, holds. Raises NotFound."""
+        return self.store.read(lambda uow: status.submission_json(uow, submission_id), Scope(org, Role.SENDER))
+
+    def open_standings(self, org: str = "") -> list[Standing]:
+        """Every transfer of a hospital (of all, for who runs the service) that somebody may still have to act on."""
+        scope = Scope(org, Role.SENDER) if org else SERVICE
+        return self.store.read(lambda uow: status.open_standings(uow, org), scope)
+
+    def view_standing(self, caller: Caller, transfer_id: str) -> tuple[Standing, Mapping[str, str]]:
+        """One transfer for a named person of its hospital, with the names in it. Audited before it is shown. Raises NotFound."""
+
+        def look(uow: UnitOfWork) -> Standing:
+            found = status.standing_of(uow, transfer_id)
+            record(uow, "transfer.viewed", caller, of_transfer(transfer_id, nhs_number=found.stay.nhs_number))
+            return found
+
+        found = self.store.write(look, Scope(caller.org, Role.SENDER))
+        return found, self.names_in(found)
+
+    def names_in(self, found: Standing) -> Mapping[str, str]:
+        """Who picked, read and answered, by person id: the hospital may know these names of the home, but not its directory."""
+        ids = {found.transfer.confirmed_by, *(row.opened_by for row in found.deliveries), *(row.person_id for row in found.answers)}
+        people = self.store.read(lambda uow: uow.find(Person, id__in=sorted(filter(None, ids))))
+        return {person.id: person.name.text() for person in people}
 
     def list_holds(self, org: str = "") -> list[Hold]:
         where: dict[str, object] = {"sender_org": org} if org else {}

@@ -290,7 +290,7 @@ class Hold(Record):
 
 @dataclass(frozen=True, slots=True)
 class Stay(Record):
-    """A hospital spell. `identity` is JSON: nhs_number, birth_date, family, given, visit_id, start, end (texts as sent)."""
+    """A hospital spell. `identity` is JSON: nhs_number, local_id, birth_date, family, given, visit_id, start, end (texts as sent)."""
 
     META: ClassVar = Meta("stay", owner=("stay", "id"), index=(("sender_org", "visit_id_index"), ("nhs_number_index",)))
     id: str
@@ -298,6 +298,7 @@ class Stay(Record):
     created_at: datetime
     visit_id: Indexed | None
     nhs_number: Indexed | None
+    local_id: Indexed | None
     identity: Sealed
 
 

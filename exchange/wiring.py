@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters import hl7v2, pdf
+from adapters import fhir, hl7v2, kettering, pdf
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -48,7 +48,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2, pdf)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, kettering, pdf)
 
 
 class AdapterReaders:
@@ -120,6 +120,15 @@ def check_database(settings: Settings) -> None:
         from exchange.store.postgres import check_server  # here: the driver is loaded only where it is wanted
 
         check_server(settings.postgres)
+
+
+def move_to(settings: Settings, target: str, progress: Callable[[str, int, int], None]) -> int:
+    """Copy the SQLite database of these settings into an empty PostgreSQL one; how many rows. Raises what `store.move` raises."""
+    from exchange.store.move import move
+    from exchange.store.postgres import check_server
+
+    check_server(target)
+    return move(settings.sqlite, target, progress)
 
 
 def _kek(settings: Settings, clock: Clock, is_new: bool) -> Kek:

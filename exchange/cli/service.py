@@ -54,6 +54,26 @@ def fsck(data: Data = None) -> None:
     print("fsck: clean")
 
 
+def move(
+    to: Annotated[str, typer.Option("--to", help="postgresql://… of an empty database; else WARDPOST_DATABASE.")] = "", data: Data = None
+) -> None:
+    """Copy the stopped SQLite database to PostgreSQL, compared row by row; run it again when it was interrupted."""
+    from urllib.parse import urlsplit
+
+    from exchange.config import load_settings
+    from exchange.errors import Refused
+    from exchange.wiring import move_to
+
+    settings = load_settings(data=data)
+    if to and urlsplit(to).password:
+        step = "Leave it out, and give it in PGPASSWORD or PGPASSFILE, or the whole URL in WARDPOST_DATABASE."
+        raise Refused("password_shown", "A password on the command line can be read by others on this machine.", next_step=step)
+    if not (to or settings.postgres):
+        raise Refused("setting", "Nobody said where to.", next_step="Give --to, or set WARDPOST_DATABASE.")
+    rows = move_to(settings, to or settings.postgres, lambda table, done, total: print(f"{table}: {done} of {total}", flush=True))
+    print(f"moved: {rows} rows, equal on both sides. Next: set WARDPOST_DATABASE, keep {settings.kek}, and run wardpost fsck.")
+
+
 def doctor(
     data: Data = None, states: Annotated[bool, typer.Option(help="Print the picture of a transfer's states and end.")] = False
 ) -> None:

@@ -54,6 +54,12 @@ def codes_of(concept: object, system: str) -> list[str]:
     return [text(coding, "code") for coding in parts(concept, "coding") if text(coding, "system") == system]
 
 
+def same_concept(one: object, other: object) -> bool:
+    """Whether two CodeableConcepts share a code of one system, or have exactly the same text."""
+    shared = [{(text(c, "system"), text(c, "code")) for c in parts(concept, "coding") if text(c, "code")} for concept in (one, other)]
+    return bool(shared[0] & shared[1]) or concept_text(one) == concept_text(other) != ""
+
+
 def instant_key(moment: str) -> str:
     """A text that sorts FHIR dateTimes by the clock; only for order, never for output. Partial ones sort at their beginning."""
     if len(moment) <= 10:

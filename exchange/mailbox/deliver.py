@@ -41,8 +41,9 @@ def _put(uow: UnitOfWork, event: OutboxEvent, version_id: str) -> None:
         raise WardpostError("event_without_version", "An event names a version that is not here.", next_step="Run: wardpost fsck")
     transfer = uow.get(Transfer, version.transfer_id)
     state = DeliveryState.CURRENT
-    if transfer is not None and transfer.state is TransferState.WITHDRAWN:
-        state = DeliveryState.WITHDRAWN  # taken back before it arrived: it never shows as current
+    if transfer is not None and transfer.state is not TransferState.PUBLISHED:
+        # Taken back before it arrived, or taken back and confirmed anew without a newer version yet: it never shows as current.
+        state = DeliveryState.WITHDRAWN
     elif uow.count(Delivery, transfer_id=version.transfer_id, number__gt=version.number):
         state = DeliveryState.REPLACED  # an event that had to wait for a person came after a newer one
     else:

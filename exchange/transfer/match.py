@@ -12,12 +12,14 @@ from exchange.ports import UnitOfWork
 from exchange.records import Sealed, Stay
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who and when, as texts from the source; the sealed `stay.identity`."""
+    """Who and when, as texts from the source; the sealed `stay.identity`. `local_id` as `system|value`."""
 
     nhs_number: str = ""
+    local_id: str = ""
     birth_date: str = ""
     family: str = ""
     given: str = ""
@@ -45,8 +47,10 @@ def identity_of(draft: Draft) -> Identity:
     given = name.get("given")
     period = draft.encounter.get("period")
     period = period if isinstance(period, dict) else {}
+    numbers = _dicts(draft.patient.get("identifier"))
     return Identity(
-        nhs_number=next((str(i["value"]) for i in _dicts(draft.patient.get("identifier")) if i.get("system") == NHS_NUMBER), ""),
+        nhs_number=next((str(i["value"]) for i in numbers if i.get("system") == NHS_NUMBER), ""),
+        local_id=next((f"{LOCAL_PATIENT}|{i['value']}" for i in numbers if i.get("system") == LOCAL_PATIENT), ""),
         birth_date=str(draft.patient.get("birthDate", "")),
         family=str(name.get("family", "")),
         given=" ".join(map(str, given)) if isinstance(given, list) else "",
@@ -122,9 +126,24 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
     return _new_stay(uow, sender_org, said)
 
 
-def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | None:
-    """The newest Stay of the sender for a message about a person (A28, A31): NHS number and birth date agree; None without one."""
+def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch | None:
+    """The newest Stay of the sender for a message about a person (A28, A31, A40, A60); None without one.
+
+    A stay known by the sender's local id, or by a local id that the message merges (A40), is this person's: what it lacks of identity is
+    learned, what it contradicts is a Mismatch, never settled. Otherwise NHS number and birth date must agree.
+    """
     said = identity_of(draft)
+    ids = {found: None for local in (*draft.merged_ids, said.local_id) if local for found in uow.indexes("local_id", sender_org, local)}
+    by_local = uow.find(Stay, order="-created_at", sender_org=sender_org, local_id=[*ids]) if ids else []
+    by_local = by_local if draft.merged_ids else by_local[:1]
+    for stay in by_local:
+        if code := _conflict(read_identity(stay.identity), said):
+            return Mismatch(HoldKind.IDENTITY, code, stay)
+    learned = msgspec.structs.replace(said, visit_id="", start="", end="")
+    for stay in by_local:
+        _learn(uow, stay, read_identity(stay.identity), learned)
+    if by_local:
+        return uow.get(Stay, by_local[0].id)
     if not said.nhs_number:
         return None
     stays = uow.find(Stay, order="-created_at", sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
@@ -167,6 +186,7 @@ def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:
         created_at=uow.now,
         visit_id=uow.index("visit_id", sender_org, said.visit_id) if said.visit_id else None,
         nhs_number=uow.index("nhs_number", "", said.nhs_number) if said.nhs_number else None,
+        local_id=uow.index("local_id", sender_org, said.local_id) if said.local_id else None,
         identity=Sealed.of(dump(msgspec.to_builtins(said))),
     )
     uow.insert(stay)
@@ -184,4 +204,5 @@ def _learn(uow: UnitOfWork, stay: Stay, known: Identity, said: Identity, stays_o
     if merged == known and not stays_on:
         return stay
     index = stay.nhs_number or (uow.index("nhs_number", "", merged.nhs_number) if merged.nhs_number else None)
-    return uow.replace(stay, identity=Sealed.of(dump(msgspec.to_builtins(merged))), nhs_number=index)
+    local = stay.local_id if merged.local_id == known.local_id else uow.index("local_id", stay.sender_org, merged.local_id)
+    return uow.replace(stay, identity=Sealed.of(dump(msgspec.to_builtins(merged))), nhs_number=index, local_id=local)

@@ -11,8 +11,6 @@ from exchange.records import Organisation, Stay, Submission, Transfer, Work
 from exchange.transfer.match import Identity, Mismatch, identity_of, match, match_person
 from exchange.transfer.transfers import open_possible, withdraw
 
-PERSON_EVENTS = ("ADT^A28", "ADT^A31")
-
 
 def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, profile: SenderProfile, environment: Environment) -> None:
     """Match the Draft and note what follows from it. Raises StaleLease."""
@@ -22,8 +20,7 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
         return
     said = identity_of(draft)
     refusal = _not_for(environment, draft, said)
-    is_about_person = draft.event in PERSON_EVENTS
-    found = match_person(uow, submission.sender_org, draft) if is_about_person else match(uow, submission.sender_org, draft)
+    found = match_person(uow, submission.sender_org, draft) if draft.is_about_person else match(uow, submission.sender_org, draft)
     if found is None:
         _not_used(uow, submission, draft, "no stay of this person here", profile)
         return
@@ -78,7 +75,7 @@ def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
     transfers = uow.find(Transfer, stay_id=stay.id)
     points = _points_to_a_home(uow, draft)
     if points and not [transfer for transfer in transfers if transfer.withdrawn_reason != "sign_gone"]:
-        transfers = [open_possible(uow, stay, draft.expected_leaving)]
+        transfers = [open_possible(uow, stay, draft.expected_leaving or "")]
     has_letter = bool(uow.count(Submission, stay_id=stay.id, kind=str(SourceKind.LETTER), state=SubmissionState.READ))
     for transfer in transfers:
         if transfer.recipient_org is not None:

@@ -23,10 +23,12 @@ from exchange.metrics import REQUEST_SECONDS, REQUESTS
 from exchange.roles import RunRole
 from exchange.web.auth.assertion import ClientRefused
 from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
+from exchange.web.board.routes import board_router
 from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.health import health_router
 from exchange.web.home.routes import home_router
+from exchange.web.session import Pages, session_router
 from exchange.web.submissions import submissions_router
 from exchange.web.transfers import transfers_router
 
@@ -95,7 +97,10 @@ def make_app(exchange: Exchange, settings: Settings, roles: Collection[RunRole] 
     app.include_router(transfers_router(exchange, tokens))
     # The route stops reading at its own limit, and says so in FHIR.
     app.include_router(submissions_router(exchange, tokens, base), max_body_size=1 << 40)
-    app.include_router(home_router(exchange, settings))
+    pages = Pages(exchange, settings)
+    app.include_router(session_router(exchange, pages))
+    app.include_router(home_router(exchange, pages))
+    app.include_router(board_router(exchange, pages))
 
     @app.post("/oauth2/token")
     async def token(

@@ -1,4 +1,4 @@
-"""The hospital's JSON routes: add a Supplement to a transfer, look at a transfer."""
+"""The hospital's JSON routes: add a Supplement to a transfer, see how a transfer stands and what became of a submission."""
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -15,10 +15,10 @@ MAX_SUPPLEMENT_BYTES = 262_144
 
 
 def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
-    """`POST /transfers/{id}/supplements` and `GET /transfers/{id}`, for clients of the sending hospital."""
-    router = APIRouter(prefix="/transfers")
+    """For clients of the sending hospital; another's ids are not found."""
+    router = APIRouter()
 
-    @router.post("/{id}/supplements", status_code=201)
+    @router.post("/transfers/{id}/supplements", status_code=201)
     async def supplement(request: Request, id: str) -> Response:
         """Body: a Supplement with one more member, `by`: the id of the person who states it."""
         bearer = tokens.check(request.headers.get("authorization", ""))
@@ -32,10 +32,21 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
         row = await run_in_threadpool(exchange.add_supplement, id, content["by"], stated, bearer.org)
         return JSONResponse({"id": row.id, "transfer": row.transfer_id, "received_at": instant(row.received_at)}, 201)
 
-    @router.get("/{id}")
-    def status(request: Request, id: str) -> Response:
+    @router.get("/transfers/{id}")
+    def transfer(request: Request, id: str) -> Response:
+        return _status(exchange.transfer_status(id, reader(request)))
+
+    @router.get("/submissions/{id}")
+    def submission(request: Request, id: str) -> Response:
+        return _status(exchange.submission_status(id, reader(request)))
+
+    def reader(request: Request) -> str:
         bearer = tokens.check(request.headers.get("authorization", ""))
         bearer.require("system/Transfer.r")
-        return JSONResponse(exchange.transfer_status(id, bearer.org), headers={"Cache-Control": "no-store"})
+        return bearer.org
 
     return router
+
+
+def _status(body: dict[str, object]) -> Response:
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})

@@ -9,10 +9,10 @@ import pytest
 from exchange.bus.relay import relay_once
 from exchange.bus.table import TableBus
 from exchange.cli.demo_story import admission, people
-from exchange.mailbox.deliver import GROUP
-from exchange.model import HoldKind
-from exchange.ports import Store, no_fail_points
-from exchange.records import AuditEvent, BusOffset, Delivery, Hold, Mailbox, OutboxEvent
+from exchange.mailbox.deliver import GROUP, deliver
+from exchange.model import DeliveryState, HoldKind
+from exchange.ports import Store, UnitOfWork, no_fail_points
+from exchange.records import AuditEvent, BusOffset, Delivery, Hold, Mailbox, OutboxEvent, Stay
 from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests import app_kit
@@ -22,9 +22,9 @@ from tests.databases import settings_for
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    exchange = open_exchange(settings_for(tmp_path))
-    yield exchange.store
-    exchange.store.close()
+    made = open_exchange(settings_for(tmp_path)).store
+    yield made
+    made.close()
 
 
 def emit(store: Store, key: str, sequence: int) -> None:
@@ -33,6 +33,33 @@ def emit(store: Store, key: str, sequence: int) -> None:
 
 def keys(bus: TableBus, group: str = "g") -> list[tuple[int, str]]:
     return [(message.sequence, message.key) for message in bus.fetch(group, 100)]
+
+
+def test_a_version_that_comes_after_its_withdrawal_was_forgotten_never_shows_as_current(tmp_path: Path) -> None:
+    """Parked, then taken back, then confirmed anew: what was taken back stays so, whenever its event comes."""
+    with app_kit.kit(tmp_path) as kit:
+        kit.story(0, confirmed=False)
+        exchange = kit.exchange
+        transfer_id = exchange.confirm_site("V1001", app_kit.HOME, kit.worker).id
+        while exchange.work_once():
+            pass
+        exchange.store.write(lambda uow: _off_and_on_again(uow, transfer_id))
+        relay_once(exchange.store, exchange.bus, no_fail_points)
+        published, withdrawn = (m for m in exchange.bus.fetch(GROUP, 10) if m.type in ("version.published", "transfer.withdrawn"))
+        for message in (withdrawn, published):
+            exchange.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]
+        (delivery,) = exchange.store.read(lambda uow: uow.find(Delivery, transfer_id=transfer_id))
+        assert delivery.state is DeliveryState.WITHDRAWN
+        kit.drain()
+        assert kit.findings() == []
+
+
+def _off_and_on_again(uow: UnitOfWork, transfer_id: str) -> None:
+    transfer = transfers.get_transfer(uow, transfer_id)
+    stay = uow.get(Stay, transfer.stay_id)
+    assert stay is not None
+    transfers.withdraw(uow, transfer, stay, "tested")
+    transfers.reopen(uow, transfers.get_transfer(uow, transfer_id))
 
 
 def test_an_event_with_a_lower_number_that_commits_later_is_published(store: Store) -> None:

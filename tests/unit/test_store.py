@@ -23,7 +23,7 @@ from exchange.store.tables import columns_of
 from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
-from tests.databases import settings_for
+from tests.databases import settings_for, sqlite_only
 
 AWAY = "database_away"
 
@@ -57,6 +57,7 @@ def offsets(exchange: Exchange) -> set[str]:
     return {row.id for row in exchange.store.read(lambda uow: uow.find(BusOffset))}
 
 
+@sqlite_only
 def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 
@@ -73,6 +74,7 @@ def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> None:
     armed = threading.Event()
 
@@ -91,6 +93,7 @@ def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> 
     exchange.store.close()
 
 
+@sqlite_only
 def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     seen: dict[str, list[bool]] = {"store.before_commit": [], "store.after_commit": []}
     current: list[Future[object]] = []
@@ -118,6 +121,7 @@ def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
     started, go = threading.Event(), threading.Event()
@@ -138,9 +142,10 @@ def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> Non
     exchange.store.close()
 
 
+@sqlite_only
 def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
-    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, Sealed.of("Secret Canaryname"))))
+    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, None, Sealed.of("Secret Canaryname"))))
     row = one.store.read(lambda uow: uow.find(Stay))[0]
     assert row.identity.text() == "Secret Canaryname"
     other.store.write(lambda uow: uow.delete(DataKey, owner_kind="stay", owner_id="s"))
@@ -157,7 +162,7 @@ def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path:
 def test_an_index_key_of_another_process_is_used_at_once(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
     old = one.store.read(lambda uow: uow.index("visit_id", HOSPITAL, "V1"))
-    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, old, None, Sealed.of("x"))))
+    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, old, None, None, Sealed.of("x"))))
     other.store.write(lambda uow: uow.insert(IndexKey("2", 2, "index", Sealed.of(uow.random_bytes(32)))))
     assert [i.generation for i in one.store.read(lambda uow: uow.indexes("visit_id", HOSPITAL, "V1"))] == [2, 1]
     found = one.store.read(lambda uow: uow.find(Stay, visit_id=uow.indexes("visit_id", HOSPITAL, "V1")))
@@ -264,6 +269,7 @@ def test_a_migration_that_dies_half_way_leaves_nothing(tmp_path: Path, monkeypat
     assert schema_of(path) == HEAD
 
 
+@sqlite_only
 def test_pragmas_are_set(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 

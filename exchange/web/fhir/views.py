@@ -96,13 +96,18 @@ def task(item: InboxItem, base: str) -> dict[str, object]:
         "requester": {"identifier": {"system": _ODS, "value": delivery.sender_org}},
         "owner": {"identifier": {"system": _ODS, "value": delivery.recipient_org}},
     }
+    conditions, note = content.get("conditions", []), content.get("note")
+    if conditions:
+        # A reader that knows no outputs must not take a yes with conditions for a plain one.
+        body["statusReason"] = {"text": "Only if put right first: " + "; ".join(conditions)}
+        kind = {"coding": [{"system": _OURS + "task", "code": "condition", "display": "Only if put right first"}]}
+        body["output"] = [{"type": kind, "valueString": words} for words in conditions]
     if newest is not None and newest.reason_code:
-        reason: dict[str, object] = {"coding": [{"system": _OURS + "answer-reason", "code": newest.reason_code}]}
-        if content.get("note"):
-            reason["text"] = content["note"]
-        body["statusReason"] = reason
-    elif content.get("note"):
-        body["note"] = [{"text": content["note"]}]
+        coding = {"coding": [{"system": _OURS + "answer-reason", "code": newest.reason_code}]}
+        words = {"text": note} if note and not conditions else {}
+        body["statusReason"] = {**coding, **words, **body.get("statusReason", {})}  # type: ignore[dict-item]  # made above
+    if note and not (newest and newest.reason_code and not conditions):
+        body["note"] = [{"text": note}]
     if content.get("at"):
         body["restriction"] = {"period": {"start": content["at"]}}
     return body
