@@ -33,11 +33,15 @@ def run(
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the story and end; otherwise the service stays up until Ctrl-C.")] = False,
     data: Annotated[Path, typer.Option(help="Folder for the demo's data; it is made anew.")] = Path("demo-data"),
+    deployment: Annotated[str, typer.Option(help="embedded; postgres or kafka: with real servers and one process per role.")] = "embedded",
 ) -> None:
     """Play the whole story on this machine: three people, one care home, every step as the outside world would do it."""
     from exchange.cli.demo import play
+    from exchange.cli.demo_deployment import DEPLOYMENTS
 
-    raise typer.Exit(play(data, once=once))
+    if deployment not in DEPLOYMENTS:
+        raise typer.BadParameter("deployment is one of: " + ", ".join(DEPLOYMENTS))
+    raise typer.Exit(play(data, once=once, deployment=deployment))
 
 
 def fsck(data: Data = None) -> None:

@@ -176,6 +176,7 @@ class Story:
     def _seen(self, uow: UnitOfWork) -> dict[str, object]:
         visits = {row["id"]: step.split()[1] for step, row in self.believed.items() if step.startswith("confirm")}
         offset = uow.get(BusOffset, GROUP)
+        passed = offset.position if offset else 0
         return {
             "believed": list(self.believed.values()),
             "submissions": [[row.id, row.state, digest(raw_bytes(row))] for row in uow.find(Submission)],
@@ -187,7 +188,7 @@ class Story:
             "disclosed": sorted({row.detail_id for row in uow.find(AuditEvent) if row.type.endswith(".collected")}),
             "parts": {row.id: row.version_id for row in uow.find(Part)},
             "holds": sorted([row.kind, row.code] for row in uow.find(Hold)),
-            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=offset.position if offset else 0)],
+            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=passed)],
             "findings": sorted(str(finding) for finding in check_all(uow, self.exchange.environment)),
         }
 
