@@ -259,11 +259,14 @@ class Exchange:
 
     # People at the hospital
 
-    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str) -> Transfer:
-        """A named person says which home. `stay_or_transfer` is an id, or the visit number at the person's hospital."""
+    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str, org: str = "") -> Transfer:
+        """A named person says which home. `stay_or_transfer` is an id, or a visit or message number of the person's hospital; `org`:
+        whose system asks, when one does: its own people only."""
 
         def confirm(uow: UnitOfWork) -> Transfer:
             person = entries.get_person(uow, person_id)
+            if org not in ("", person.org):
+                raise NotFound("person", "No active person of yours has this id.", next_step="List them: wardpost people list")
             stay = self._find_stay(uow, stay_or_transfer, person.org)
             return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
 
@@ -275,6 +278,8 @@ class Exchange:
         stay = uow.get(Stay, transfer.stay_id if transfer else text)
         if stay is None:
             found = uow.find(Stay, sender_org=org, visit_id=uow.indexes("visit_id", org, text))
+            sent = uow.find(Submission, sender_org=org, source_id=uow.indexes("source_id", org, text))
+            found = found or [stay for row in sent if row.stay_id and (stay := uow.get(Stay, row.stay_id))]
             stay = found[0] if found else None
         if stay is None or stay.sender_org != org:
             step = "Check the visit number; it is here once its first message has been read."
@@ -357,6 +362,24 @@ class Exchange:
             return len(found)
 
         return self.store.write(again)
+
+    def link_hold(self, hold_id: str, stay: str, person_id: str) -> None:
+        """A named person says to which stay a document belongs that fits several; it is read again for it. Raises Refused, NotFound."""
+
+        def link(uow: UnitOfWork) -> None:
+            hold = holds.get_hold(uow, hold_id)
+            person = entries.get_person(uow, person_id)
+            submission = uow.get(Submission, hold.submission_id) if hold.submission_id else None
+            if hold.kind is not HoldKind.SEVERAL_STAYS or submission is None or submission.state is not SubmissionState.HELD:
+                raise Refused("hold_not_linkable", "No document waits for its stay in this hold.", next_step="Replay or release it.")
+            if person.org != hold.sender_org:
+                raise NotFound("hold", "No hold of this hospital has this id.", next_step="List them: wardpost holds list")
+            holds.resolve_hold(uow, hold, "linked", person.id)
+            uow.update(Submission, {"stay_id": self._find_stay(uow, stay, person.org).id}, id=submission.id)
+            replay(uow, submission)
+
+        self.store.write(link)
+        self.woken()
 
     def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
         """A named person says that the matter is settled; what waited goes on. Raises Refused `resolution_unknown`."""

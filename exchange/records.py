@@ -217,7 +217,7 @@ class AccessToken(Record):
 
 @dataclass(frozen=True, slots=True)
 class Sender(Record):
-    """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data)."""
+    """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data), `folder` what channel folder watches."""
 
     META: ClassVar = Meta("sender", index=(("org",),))
     id: str
@@ -226,6 +226,7 @@ class Sender(Record):
     port: int
     profile: str
     created_at: datetime
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +299,8 @@ class Stay(Record):
     created_at: datetime
     visit_id: Indexed | None
     nhs_number: Indexed | None
-    local_id: Indexed | None
     identity: Sealed
+    local_id: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""The loops of a running service: listeners, worker, relay, deliver, clock. `wardpost run` starts them all in one process."""
+"""The loops of a running service: listeners, folders, worker, relay, deliver, clock. `wardpost run` starts them all in one process."""
 
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -11,14 +12,17 @@ from exchange.bus.relay import relay_once
 from exchange.config import Settings
 from exchange.directory.profiles import parse_profile
 from exchange.errors import Unavailable
+from exchange.intake.folder import WatchedFolder
 from exchange.intake.mllp import MllpListener, Reply
 from exchange.intake.tls import server_context
+from exchange.model import Receipt
 from exchange.records import Sender
 
 log = structlog.get_logger("wardpost.roles")
 _POLL_SECONDS = 0.25
 _CLOCK_SECONDS = 60.0
 _LISTENERS_SECONDS = 1.0
+_FOLDERS_SECONDS = 1.0
 HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
 
 
@@ -62,7 +66,9 @@ class Loops:
         relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
         clock = Loop("clock", lambda: exchange.erase_due() and 0, _CLOCK_SECONDS)
-        self._loops = [worker, relay, deliver, clock]
+        # Two looks at one file must lie apart in time, so that a pass always rests.
+        folders = Loop("folders", Folders(exchange).look, _FOLDERS_SECONDS)
+        self._loops = [folders, worker, relay, deliver, clock]
         exchange.woken = worker.wake
 
     def start(self) -> None:
@@ -78,6 +84,28 @@ def _then(done: int, wake: Callable[[], None]) -> int:
     if done:
         wake()
     return done
+
+
+class Folders:
+    """The watched folder of each sender of that channel; senders added while we run are taken up with the next look."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._watched: dict[Sender, WatchedFolder] = {}
+
+    def look(self) -> int:
+        """One pass over all folders. Always 0: nothing here may be looked at again at once."""
+        senders = self._exchange.store.read(lambda uow: uow.find(Sender, channel="folder"))
+        self._watched = {sender: self._watched.get(sender) or self._watch(sender) for sender in senders}
+        for folder in self._watched.values():
+            folder.look()
+        return 0
+
+    def _watch(self, sender: Sender) -> WatchedFolder:
+        def take(raw: bytes) -> Receipt:
+            return self._exchange.accept(sender, raw, "folder", "application/octet-stream").result()
+
+        return WatchedFolder(Path(sender.folder), take, self._exchange.fail)
 
 
 class Listeners:

@@ -135,7 +135,9 @@ class Carrier:
             for name, inner in value.items():
                 if name not in _QUIET:
                     label = "" if name in _PLAIN or name.startswith("value") else f"{_WORD.sub(' ', name).lower()} "
-                    yield from (label + words for words in self._leaves(inner, value, name, claim, found))
+                    for words in self._leaves(inner, value, name, claim, found):
+                        yield label + words
+                        label = ""
         elif isinstance(value, list):
             for index, inner in enumerate(value):
                 yield from self._leaves(inner, value, index, claim, found)

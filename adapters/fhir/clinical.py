@@ -11,8 +11,7 @@ from exchange.fhir.codes import CHANGE_SYSTEM, CHANGES, SECTIONS, STATUS_MEANS, 
 from exchange.fhir.draft import Entry, Outcome
 from exchange.fhir.shape import codes_of, concept_text, part, parts, text
 
-ROLE = {"AllergyIntolerance": "allergy", "Condition": "diagnosis", "Procedure": "procedure"}
-COUNTED = {"allergy": "allergies", "diagnosis": "diagnoses", "procedure": "procedures", "medicine": "medicines"}
+ROLE = {"AllergyIntolerance": "allergy", "Condition": "diagnosis", "Procedure": "procedure", "Observation": "result"}
 MEDICINES = ("MedicationStatement", "MedicationRequest")
 # What only names people, places and papers: told where something refers to them.
 QUIET = ("Bundle", "MessageHeader", "Composition", "Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "Medication",
@@ -119,7 +118,7 @@ class Reader:
             return
         reference = part(found.node, "medicationReference")
         target = self.source.target(reference, found)
-        if target is None or not part(target.node, "code"):
+        if target is None or target.type != "Medication" or not part(target.node, "code"):
             made["medicationCodeableConcept"] = {"text": text(self.carrier.reference(reference, "MedicationStatement", found), "display")}
             if not part(made, "medicationCodeableConcept").get("text"):
                 made["medicationCodeableConcept"] = {"text": "Name not in the document"}

@@ -12,7 +12,7 @@ _BLOCKS = frozenset(
      "table", "tr", "ul")
 )  # fmt: skip
 _UNSEEN = frozenset(("script", "style", "head", "title"))
-_TAG = re.compile(r"<[^>]{0,10000}>")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def plain(div: str) -> str:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from exchange.errors import WardpostError
 from exchange.fhir.draft import Item, Outcome, Unreadable
-from exchange.fhir.json import load_strict
+from exchange.fhir.json import JsonRefused, load_strict
+from exchange.fhir.r4.xml import XmlRefused
 from exchange.fhir.r4.xml import read as read_xml
 from exchange.fhir.shape import part, parts, text
 
 Node = dict[str, object]
 MAX_VALUES = 200_000
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NO_PLACE = "has no place in the document; stands in the letter"
 # The last names of positions that hold a document together and say nothing of a person.
 _STRUCTURE = ("resourceType", "id", "fullUrl", "reference", "url", "versionId", "lastUpdated", "profile")
@@ -66,6 +66,7 @@ class Source:
     def _walk(self, node: object, at: str) -> None:
         """Notes the position of every value, depth first, in the order of the source."""
         self._alive.append(node)
+        self._refuse_many()
         members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
         for name, value in members:
             here = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name[name.startswith('_') :]}"
@@ -75,8 +76,11 @@ class Source:
                 here = here if here not in self._values else f"{here} ({len(self._values)})"
                 self._places[id(node), str(name)] = here
                 self._values[here] = value
-        if len(self._values) > MAX_VALUES:
-            raise Unreadable("too_many_values", f"The document has more than {MAX_VALUES} values.")
+                self._refuse_many()
+
+    def _refuse_many(self) -> None:
+        if len(self._values) + len(self._alive) > MAX_VALUES:
+            raise _too_many()
 
     def _collect(self, bundle: Node, at: str) -> None:
         for number, entry in enumerate(_objects(bundle.get("entry"))):
@@ -150,6 +154,10 @@ class Source:
         return Item(position, shown or said, outcome, path, reason)
 
 
+def _too_many() -> Unreadable:
+    return Unreadable("too_many_values", f"The document has more than {MAX_VALUES} values and objects.")
+
+
 def _objects(value: object) -> Iterator[Node]:
     yield from (one for one in value if isinstance(one, dict)) if isinstance(value, list) else ()
 
@@ -157,11 +165,14 @@ def _objects(value: object) -> Iterator[Node]:
 def _load(raw: bytes) -> Node:
     """The Bundle in these bytes, JSON or XML by its first character; a resource that is none is no document."""
     raw = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if raw.startswith(b"<") and raw.count(b"<") > 4 * MAX_VALUES:
+        raise _too_many()
     try:
         node = read_xml(raw, tolerant=True) if raw.startswith(b"<") else load_strict(raw)
-    except WardpostError as refused:
-        code = "fhir_xml" if raw.startswith(b"<") else "fhir_json"
-        raise Unreadable(code, refused.message) from None
+    except XmlRefused as refused:
+        raise Unreadable("fhir_xml", refused.message) from None
+    except JsonRefused as refused:
+        raise Unreadable("fhir_json", refused.message) from None
     if not isinstance(node, dict) or node.get("resourceType") != "Bundle":
         raise Unreadable("fhir_not_document", "This is FHIR, and no Bundle with a document in it.")
     return node
@@ -177,4 +188,4 @@ def document_number(node: object) -> str:
     """The number of a document by its identifier; a bare UUID and its urn are the same number (standards.md 2.2)."""
     said = first_identifier(node)
     number = said.lower().removeprefix("urn:uuid:")
-    return number if _UUID.fullmatch(number) else said
+    return number if UUID.fullmatch(number) else said

@@ -6,7 +6,7 @@ ITK3 documents, and bundles that somebody converted by half, go the same way. Do
 import re
 from collections.abc import Callable, Iterator
 
-from adapters.fhir.source import Claim, Found, Node, Source
+from adapters.fhir.source import UUID, Claim, Found, Node, Source
 from adapters.fhir.tables import national_system, table
 from exchange.fhir.codes import HL7, PROFILE, SCT, URI
 from exchange.fhir.draft import Outcome
@@ -70,8 +70,9 @@ def _normalise(node: Node, country: str) -> None:
     if system:
         v3 = _V3.fullmatch(system)
         node["system"] = f"{HL7}v3-{v3[1]}" if v3 else table("system").get(system, national_system(system, code, country))
-        if system == _RFC4122 and text(node, "value"):
-            node["system"], node["value"] = URI, "urn:uuid:" + text(node, "value").lower().removeprefix("urn:uuid:")
+        number = text(node, "value").lower().removeprefix("urn:uuid:")
+        if system == _RFC4122 and UUID.fullmatch(number):
+            node["system"], node["value"] = URI, f"urn:uuid:{number}"
     if url and (name := extension_name(node)) in table("extension"):
         node["url"] = UK_EXTENSION + name
     for member in ("code", "medicationCodeableConcept"):

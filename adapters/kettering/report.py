@@ -32,9 +32,9 @@ class Report:
         try:
             self.root = parse(raw, bare_doctype=ROOT.encode())
         except XmlRefused as problem:
-            raise Unreadable(problem.reason.replace("-", "_"), str(problem)) from None
+            raise Unreadable("kettering_xml", str(problem)) from None
         if self.root.tag != ROOT:
-            raise Unreadable("kettering_root", f"The root of the file is not {ROOT}.")
+            raise Unreadable("kettering_xml", f"The root of the file is not {ROOT}.")
         self.is_latin = self.encoding in ("ISO-8859-1", "LATIN1")
         self._where: dict[Element, str] = {}
         self._claims: dict[str, tuple[Outcome, str, str, str]] = {}

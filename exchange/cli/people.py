@@ -210,6 +210,19 @@ def holds_replay(hold: Annotated[str, typer.Argument()], by: By, data: Data = No
     print(f"{count} read again; see wardpost holds list")
 
 
+@holds.command("link")
+def holds_link(
+    hold: Annotated[str, typer.Argument()],
+    stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")],
+    by: By,
+    data: Data = None,
+) -> None:
+    """A named person says to which stay a document belongs that fits several."""
+    with service(data) as exchange:
+        exchange.link_hold(hold, stay, by)
+    print("linked")
+
+
 @holds.command("release")
 def holds_release(
     hold: Annotated[str, typer.Argument()],

@@ -10,7 +10,8 @@ from exchange.fhir.stated import Contact, Stated
 # The words an adapter may put in Entry.role, and the resource type each one holds (without id, subject or references).
 # A medicine's change stands in its role; plain `medicine` means that the hospital did not say.
 # Orders, dispenses and administrations only add to a medicine of the list. `allergy-added` and `-removed` change the newest whole list.
-# `note` is narrative only: {"section": heading code, "title": "", "text": "…"}.
+# `note` is narrative only: {"section": heading code, "title": "", "text": "…"}, and "blocks" where it has a form: {"text"}, {"items"} or
+# {"head", "rows"} of plain words.
 ROLES: Mapping[str, str] = {
     **dict.fromkeys(("allergy", "allergy-added", "allergy-removed"), "AllergyIntolerance"),
     "diagnosis": "Condition",

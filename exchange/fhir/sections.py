@@ -5,13 +5,14 @@ does not send.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from exchange.fhir import codes, words
 from exchange.fhir.content import Content, Medicine, Statement
 from exchange.fhir.narrative import Xhtml, bullets, facts, heading, paragraph, table
 from exchange.fhir.shape import concept_text, joined, part, parts, spoken, text
+from exchange.fhir.shape import texts as texts_of
 from exchange.fhir.stated import NURSING_LABELS
 from exchange.fhir.words import codes_in_words, said_by
 
@@ -242,7 +243,20 @@ def _notes(content: Content, section: str) -> Iterator[Xhtml]:
     for note in (entry.resource for entry in content.notes if text(entry.resource, "section") == section):
         if title := text(note, "title"):
             yield heading(title)
-        yield paragraph(text(note, "text"))
+        blocks = parts(note, "blocks")
+        yield from map(_block, blocks)
+        if not blocks:
+            yield paragraph(text(note, "text"))
+
+
+def _block(block: Mapping[str, object]) -> Xhtml:
+    """One block of a note: a paragraph, a list or a table of plain words."""
+    if items := texts_of(block, "items"):
+        return bullets(items)
+    rows = block.get("rows")
+    if isinstance(rows, list):
+        return table(texts_of(block, "head"), rows)
+    return paragraph(text(block, "text"))
 
 
 def _said(content: Content, member: str) -> list[Xhtml]:

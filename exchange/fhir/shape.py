@@ -95,6 +95,16 @@ def spoken(moment: str) -> str:
     return said if in_london == {read.utcoffset()} else f"{said} ({read.tzname()})"
 
 
+def is_one_person(one: object, other: object) -> bool:
+    """Whether two Patients can be the same person: NHS numbers and dates of birth agree where both say them."""
+    numbers = [
+        {text(n, "value") for n in parts(patient, "identifier") if text(n, "system") == "https://fhir.nhs.uk/Id/nhs-number"}
+        for patient in (one, other)
+    ]
+    born = sorted((text(one, "birthDate"), text(other, "birthDate")), key=len)
+    return not (all(numbers) and numbers[0] != numbers[1]) and born[1].startswith(born[0])
+
+
 def is_nhs_number(number: str) -> bool:
     """Ten digits whose last is the modulus-11 check digit (NHS data dictionary)."""
     if len(number) != 10 or not (number.isascii() and number.isdigit()):

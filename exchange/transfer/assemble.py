@@ -69,6 +69,8 @@ def assemble(
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
     listed = _newest_entries(signed, *MEDICINE_ROLES)
+    travelling = letters_of(sources)
+    speaking = [draft for draft in reversed(signed) if set(draft.letters) & set(travelling)]  # a note goes with its letter
     medicines, medicine_conflicts = _medicines(listed, stated, said)
     medicines, record_conflicts = with_records(medicines, [entry for draft in records for entry in draft.entries], said)
     reports = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS or _is_signed(source.draft)]
@@ -92,8 +94,8 @@ def assemble(
         medicines=medicines,
         has_list=bool(listed),
         results=_results(reports),
-        notes=(*_newest_entries(signed, "note"), *(entry for draft in records for entry in draft.entries if entry.role == "note")),
-        letters=letters_of(sources),
+        notes=tuple(entry for draft in (*speaking, *records) for entry in draft.entries if entry.role == "note"),
+        letters=travelling,
         contact=stated.contact or directory,
         stated=stated,
         said=said,

@@ -98,11 +98,12 @@ def read_summary(sealed: Sealed) -> Summary:
     return msgspec.json.decode(sealed.open(), type=Summary)
 
 
-def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
+def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = None) -> Stay | Mismatch:
     """The Stay of a Draft, found or made, with what the Draft adds to its identity; or why a person must look.
 
-    A Stay is (sender, visit id). Without a visit id: the one Stay of the sender that agrees in NHS number and birth date and
-    whose period covers the Draft's day; none: a Stay of its own; several: a person links it.
+    A Stay is (sender, visit id). Without a visit id: the one that a person named (`linked`), else the one Stay of the sender that agrees
+    in NHS number and birth date and whose period covers the Draft's days, one with a visit id before one without; none: a Stay of its
+    own; several: a person links it.
     """
     said = identity_of(draft)
     if said.visit_id:
@@ -113,17 +114,42 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
         if _conflict(known, said):
             return Mismatch(HoldKind.IDENTITY, _conflict(known, said), found[0])
         return _learn(uow, found[0], known, said, draft.kind is SourceKind.CANCEL_DISCHARGE)
-    candidates = []
-    if said.nhs_number and said.birth_date:
-        for stay in uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number)):
-            known = read_identity(stay.identity)
-            if known.birth_date == said.birth_date and _covers(known, draft.occurred_at or draft.sent_at):
-                candidates.append((stay, known))
+    named = uow.get(Stay, linked) if linked else None
+    if named is not None:
+        known = read_identity(named.identity)
+        code = _conflict(known, said)
+        return Mismatch(HoldKind.IDENTITY, code, named) if code else _learn(uow, named, known, _blanks(known, said))
+    days = (said.start, said.end) if said.start or said.end else (draft.occurred_at or draft.sent_at,)
+    agreeing = [(s, known) for s, known in _same_person(uow, sender_org, said) if all(_covers(known, day) for day in days)]
+    candidates = [one for one in agreeing if one[1].visit_id] or agreeing
     if len(candidates) > 1:
         return Mismatch(HoldKind.SEVERAL_STAYS, "several_stays")
     if candidates:
-        return _learn(uow, candidates[0][0], candidates[0][1], said)
+        # The feed of the visit owns name and period, whichever comes first: a document fills only what is blank.
+        stay, known = candidates[0]
+        return _learn(uow, stay, known, _blanks(known, said))
     return _new_stay(uow, sender_org, said)
+
+
+def _same_person(uow: UnitOfWork, sender_org: str, said: Identity) -> list[tuple[Stay, Identity]]:
+    """The sender's stays that agree in both NHS number and birth date; none when one of them is not said."""
+    if not (said.nhs_number and said.birth_date):
+        return []
+    stays = uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
+    known = ((stay, read_identity(stay.identity)) for stay in stays)
+    return [(stay, identity) for stay, identity in known if identity.birth_date == said.birth_date]
+
+
+def _blanks(known: Identity, said: Identity) -> Identity:
+    """Of what is said only what is not known."""
+    return Identity(**{name: getattr(said, name) for name in Identity.__struct_fields__ if not getattr(known, name)})
+
+
+def earlier_documents(uow: UnitOfWork, stay: Stay) -> list[Stay]:
+    """The stays that documents made for themselves before this visit was heard of, and that its period covers."""
+    visit = read_identity(stay.identity)
+    found = _same_person(uow, stay.sender_org, visit) if visit.visit_id else []
+    return [other for other, said in found if not said.visit_id and all(_covers(visit, day) for day in (said.start, said.end))]
 
 
 def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch | None:

@@ -1,4 +1,4 @@
-"""The hospital's JSON routes: add a Supplement to a transfer, see how a transfer stands and what became of a submission."""
+"""The hospital's JSON routes: add a Supplement to a transfer, pick the home, see how a transfer stands and what became of a submission."""
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -7,11 +7,13 @@ from fastapi.responses import JSONResponse, Response
 from exchange.app import Exchange
 from exchange.errors import Refused
 from exchange.fhir.json import load_strict
+from exchange.fhir.shape import text
 from exchange.intake.accept import instant
 from exchange.web.auth.tokens import Tokens
 from exchange.web.fhir.routes import read_body
 
 MAX_SUPPLEMENT_BYTES = 262_144
+MAX_CONFIRM_BYTES = 4_096
 
 
 def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
@@ -31,6 +33,19 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
         stated = {name: value for name, value in content.items() if name != "by"}
         row = await run_in_threadpool(exchange.add_supplement, id, content["by"], stated, bearer.org)
         return JSONResponse({"id": row.id, "transfer": row.transfer_id, "received_at": instant(row.received_at)}, 201)
+
+    @router.post("/transfers/confirm")
+    async def confirm(request: Request) -> Response:
+        """Body: `stay` (visit number, or the id of stay or transfer), `site` (ODS code), `by` (id of the person who picks)."""
+        bearer = await run_in_threadpool(tokens.check, request.headers.get("authorization", ""))
+        bearer.require("system/Transfer.u")
+        asked = load_strict(await read_body(request, MAX_CONFIRM_BYTES))
+        stay, site, by = text(asked, "stay"), text(asked, "site"), text(asked, "by")
+        if not (stay and site and by):
+            step = 'Send {"stay": …, "site": …, "by": …}, each a text.'
+            raise Refused("confirm_invalid", "A pick names the stay, the site and the person who picks.", next_step=step)
+        found = await run_in_threadpool(exchange.confirm_site, stay, site, by, bearer.org)
+        return _status({"transfer": found.id, "site": found.recipient_org, "state": str(found.state)})
 
     @router.get("/transfers/{id}")
     def transfer(request: Request, id: str) -> Response:

@@ -169,3 +169,25 @@ def test_several_feeds_have_to_be_named(service: Api) -> None:
 def test_the_same_parts_are_the_same_bytes() -> None:
     assert pack(b"{}", "Application/PDF; x=y", PDF) == b"wardpost-file-1 2 application/pdf\n{}" + PDF
     assert pack(b"{}", "a b\nc", b"x").startswith(b"wardpost-file-1 2 application/octet-stream\n")
+
+
+def test_a_named_person_picks_the_home_by_the_hospitals_system(service: Api) -> None:
+    submit(service, 202, **multipart())
+    service.kit.drain()
+    pick = {"stay": "V77", "site": HOME, "by": service.kit.worker}
+
+    def confirm(status: int, client: str = "hospital", **changes: object):  # type: ignore[no-untyped-def]
+        return service.fhir("POST", "/transfers/confirm", client, status, json={**pick, **changes})
+
+    assert code_of(confirm(404, stay="V78")) == "stay"
+    assert code_of(confirm(404, by=service.kit.carer[:-1] + "x")) == "person"
+    assert code_of(confirm(422, site="VZZ09")) == "site_closed"
+    assert code_of(confirm(422, by="")) == "confirm_invalid"
+    assert code_of(confirm(403, "home")) == "scope"
+    service.register("elsewhere", "RZZ02", "hospital")
+    assert code_of(confirm(404, "elsewhere")) == "person"
+    service.kit.drain()
+    assert service.kit.exchange.store.read(lambda uow: uow.count(Part)) == 0
+    answer = confirm(200)
+    assert answer.json()["state"] == "confirmed"
+    assert confirm(200).json()["transfer"] == answer.json()["transfer"]

@@ -229,7 +229,7 @@ def test_what_differs_is_shown_twice_and_is_a_conflict_of_rule_12(line):
     assert [(c.element, c.rule) for c in content.conflicts] == [("medicines", "12")]
 
 
-@pytest.mark.parametrize(("status", "change"), [("stopped", "stopped"), ("on-hold", "held"), ("active", ""), ("completed", "")])
+@pytest.mark.parametrize(("status", "change"), [("stopped", "stopped"), ("on-hold", "held"), ("active", ""), ("completed", "stopped")])
 def test_a_status_that_means_do_not_give_is_heard_without_a_flag(status, change):
     row = entry("medicine", "M1", status=status, medicationCodeableConcept={"text": "Senna"})
     assert merged(letter_draft(PERSON, "9", letter("D"), entries=(row,))).medicines[0].change == change

@@ -21,6 +21,7 @@ from exchange.fhir.r4.tables import Facts, Slot, TypeTables
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 DEPTH = 100
+MAX_ATTRIBUTES = 16  # id, url, value, and what others put on a root
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
@@ -29,6 +30,7 @@ _BARE_DOCTYPE = (
     rb"\A((?:\xef\xbb\xbf)?(?:<\?xml[^<>]*\?>)?(?:\s|<!--(?:[^-]|-[^-])*-->)*)"
     rb"<!DOCTYPE\s+%s\s+(?:SYSTEM|PUBLIC\s+(?:\"[^\"<>]*\"|'[^'<>]*'))\s+(?:\"[^\"<>]*\"|'[^'<>]*')\s*>"
 )
+_LIMITS = {etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_ENTITY_LOOP}
 _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
@@ -62,8 +64,8 @@ def parse(data: bytes, *, bare_doctype: bytes = b"") -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        if re.search("too (?:big|long)|Excessive depth|Buffer size", error.msg or ""):
-            raise XmlRefused("xml-limit", f"A text of more than 10 MB, or too deep a nesting (line {error.lineno})") from None
+        if error.code in _LIMITS:
+            raise XmlRefused("xml-limit", f"A text, an entity or the nesting is beyond the limit (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
         raise XmlRefused("xml-syntax", "Not XML") from None
@@ -110,6 +112,8 @@ class _Reader:
             raise XmlRefused("xml-depth", "Nested too deeply", where)
         slots = self.tables.slots(children)
         out: dict[str, object] = {}
+        if len(node.attrib) > MAX_ATTRIBUTES:
+            raise XmlRefused("xml-attribute", "More attributes than FHIR has", where)
         for key, value in node.attrib.items():
             slot = slots.get(str(key))
             if str(key).startswith("{"):
@@ -161,10 +165,6 @@ class _Reader:
             shadows = out.setdefault(f"_{tag}", [None] * (len(items) - 1))
             assert isinstance(shadows, list)
             shadows.append(shadow or None)
-        if value is None and not any(item is not None for item in items):
-            out.pop(tag)
-            out[tag] = items
-        return
 
     def primitive(self, node: etree._Element, type_: str, where: str, depth: int) -> tuple[object, dict[str, object] | None]:
         if type_ == "xhtml":
@@ -222,7 +222,10 @@ class _Tolerant(_Reader):
 
     def again(self, out: dict[str, object], tag: str, value: object, where: str) -> None:
         before = out.get(tag)
-        out[tag] = [*before, value] if isinstance(before, list) else [before, value]
+        if isinstance(before, list):
+            before.append(value)
+        else:
+            out[tag] = [before, value]
 
 
 _LOOKS = {"coding": "CodeableConcept", "reference": "Reference", "code": "Coding", "start": "Period", "end": "Period"}

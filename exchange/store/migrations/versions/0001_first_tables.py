@@ -277,6 +277,7 @@ def upgrade() -> None:
         sa.Column("port", sa.BigInteger(), nullable=False),
         sa.Column("profile", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sender")),
     )
     op.create_index(op.f("ix_sender_org"), "sender", ["org"], unique=False)
