@@ -55,8 +55,8 @@ def identity_of(draft: Draft) -> Identity:
         family=str(name.get("family", "")),
         given=" ".join(map(str, given)) if isinstance(given, list) else "",
         visit_id=draft.visit_id,
-        start=str(period.get("start", "")),
-        end=str(period.get("end", "")),
+        start=str(period.get("start") or ""),
+        end=str(period.get("end") or ""),
         died=draft.is_dead,
     )
 
@@ -197,12 +197,12 @@ def _same_date(one: str, other: str) -> bool:
 
 def _covers(known: Identity, moment: str) -> bool:
     """Whether the stay was under way that day, with a day's grace after it (letters are typed late)."""
-    day = moment[:10]
-    if not day:
-        return True
-    if known.start and day < known.start[:10]:
-        return False
-    return not known.end or date.fromisoformat(day).toordinal() <= date.fromisoformat(known.end[:10]).toordinal() + 1
+    day, start, end = moment[:10], known.start[:10], known.end[:10]
+    if not day or (start and day[: len(start)] < start[: len(day)]):
+        return not day
+    if len(day) < 10 or len(end) < 10:  # a month or year alone covers its days
+        return not end or day[: len(end)] <= end[: len(day)]
+    return date.fromisoformat(day).toordinal() <= date.fromisoformat(end).toordinal() + 1
 
 
 def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:
