@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from exchange.cli.demo_story import admission, letter, people
+from exchange.fhir.codes import CONTENT_DIGEST
+from exchange.intake.accept import digest_of
 from exchange.mailbox.collect import Caller
 from exchange.records import AuditEvent, Delivery
 from tests.app_kit import HOME
@@ -138,6 +140,7 @@ def test_content_is_the_bundle_then_the_letters_each_audited(tmp_path: Path) -> 
             kinds.append(attachment["contentType"])
             answer = service.fhir("GET", path_of(attachment["url"]))
             assert len(answer.content) == attachment["size"]
+            assert attachment["extension"] == [{"url": CONTENT_DIGEST, "valueString": digest_of(answer.content)}]
             assert answer.headers["cache-control"] == "no-store"
         assert kinds[0] == "application/fhir+json"
         assert len(kinds) >= 2
