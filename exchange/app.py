@@ -8,9 +8,11 @@ The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from exchange.audit import query as audit_query
 from exchange.audit.events import About, of_transfer, record
@@ -24,7 +26,7 @@ from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
 from exchange.mailbox import answers, collect, parking
 from exchange.mailbox.collect import InboxItem, Opened
-from exchange.mailbox.deliver import GROUP
+from exchange.mailbox.deliver import GROUP, transfer_of
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
 from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import (
@@ -54,6 +56,11 @@ log = structlog.get_logger("wardpost.app")
 _BATCH = 16
 
 
+def _trace_of(subject: str) -> AbstractContextManager[None]:
+    """Log lines in here carry the W3C trace id of what they are about: its own id without dashes, the same in every process."""
+    return bound_contextvars(trace_id=subject.replace("-", ""))
+
+
 class Exchange:
     """The service over its ports. Methods are plain and blocking; who needs `async` wraps them."""
 
@@ -67,6 +74,7 @@ class Exchange:
         self.environment = environment
         self.fail = fail
         self.woken: Callable[[], None] = lambda: None
+        self._at_work: tuple[Work, ...] = ()
 
     # The hospital sends
 
@@ -101,20 +109,32 @@ class Exchange:
     def work_once(self) -> int:
         """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's."""
         leased = self.store.write(lambda uow: work.claim(uow, _BATCH))
-        for piece in leased:
+        for number, piece in enumerate(leased):
+            self._at_work = tuple(leased[number:])
             self.fail("work.claimed")
-            try:
-                if piece.attempts > work.GIVE_UP_AFTER:
-                    raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
-                if piece.kind == "read":
-                    self._read(piece)
-                else:
-                    self._publish(piece)
-            except work.StaleLease:
-                log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
-            except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
-                self._put_off(piece, problem)
+            with _trace_of(piece.subject_id):
+                self._work(piece)
+        self._at_work = ()
         return len(leased)
+
+    def renew_leases(self) -> int:
+        """Say that what is leased here is still being worked on; how many. Another thread than the worker's calls it."""
+        pieces = self._at_work
+        return self.store.write(lambda uow: sum(work.renew(uow, piece) for piece in pieces)) if pieces else 0
+
+    def _work(self, piece: Work) -> None:
+        try:
+            if piece.attempts > work.GIVE_UP_AFTER:
+                raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
+            if piece.kind == "read":
+                self._read(piece)
+            else:
+                self._publish(piece)
+            log.info("work_done", work=piece.id)
+        except work.StaleLease:
+            log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
+        except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
+            self._put_off(piece, problem)
 
     def _read(self, piece: Work) -> None:
         """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"."""
@@ -202,20 +222,23 @@ class Exchange:
         while events := self.store.read(lambda uow: parking.unsettled(uow, key, up_to)):
             for event in events:
                 self.fail("deliver.before_commit")
-                try:
-                    is_settled = self.store.write(lambda uow, e=event: parking.settle(uow, e))  # type: ignore[misc]  # binds the loop's value
-                except Unavailable:
-                    raise
-                except Exception as problem:  # noqa: BLE001  # the loop: one bad event must not stop other mailboxes
-                    is_settled = self._park(event, problem)
-                if not is_settled:
-                    return
+                with _trace_of(transfer_of(event)):
+                    if not self._settle(event):
+                        return
                 self.fail("deliver.after_commit")
 
-    def _park(self, event: OutboxEvent, problem: Exception) -> bool:
-        code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
-        log.error("event_parked", event_id=event.id, code=code)
-        return self.store.write(lambda uow: parking.park(uow, event, problem))
+    def _settle(self, event: OutboxEvent) -> bool:
+        try:
+            is_settled = self.store.write(lambda uow: parking.settle(uow, event))
+            log.info("event_settled" if is_settled else "event_waits", event_id=event.id, event_type=event.type)
+            return is_settled
+        except Unavailable:
+            raise
+        except Exception as problem:  # noqa: BLE001  # the loop: one bad event must not stop other mailboxes
+            code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+            log.error("event_parked", event_id=event.id, code=code)
+            failed = problem
+        return self.store.write(lambda uow: parking.park(uow, event, failed))
 
     def sweep(self) -> int:
         """Publish again what was published long ago and never had its effect; how many."""

@@ -149,7 +149,7 @@ def _parsed(raw: bytes) -> etree._Element:
     try:
         return parse(raw)
     except XmlRefused as problem:
-        raise Unreadable(problem.reason.replace("-", "_"), str(problem).rstrip(".") + ".") from None
+        raise Unreadable("xml_refused", str(problem)) from None
 
 
 def _payload(element: etree._Element) -> bytes:

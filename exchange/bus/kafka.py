@@ -13,6 +13,7 @@ event by its id. Hence no Kafka transactions, and a guard for everything that ai
 
 import asyncio
 import contextlib
+import re
 import ssl
 import threading
 import time
@@ -41,6 +42,7 @@ MAX_BYTES = 100_000
 # How long one call may take. Shorter than the relay's lease.
 PATIENCE_SECONDS = 10.0
 _CLOSING_SECONDS = 3.0
+_HEX = re.compile(r"[^0-9a-f]")
 PRODUCER: Mapping[str, Any] = {"acks": "all", "enable_idempotence": True, "max_request_size": 2 * MAX_BYTES, "request_timeout_ms": 5000}
 CONSUMER: Mapping[str, Any] = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "request_timeout_ms": 15000}
 
@@ -289,6 +291,9 @@ def headers_of(event: BusMessage) -> list[tuple[str, bytes]]:
         "ce_dataschema": f"urn:wardpost:event:{event.type}:v1",
         "content-type": "application/json",
     }
+    transfer, span = _HEX.sub("", event.body.partition('"transfer":"')[2][:36]), _HEX.sub("", event.event_id)[:16]
+    if len(transfer) == 32 and len(span) == 16:
+        fields["traceparent"] = f"00-{transfer}-{span}-01"
     return [(name, value.encode()) for name, value in fields.items()]
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from exchange.cli import check, directory, documents, people, rules, service
+from exchange.cli import check, directory, documents, events, people, rules, service
 
 app = typer.Typer(
     name="wardpost",
@@ -35,6 +35,7 @@ app.command("open")(people.open_)
 app.command("answer")(people.answer)
 app.command("trace")(people.trace)
 app.add_typer(people.holds, name="holds")
+app.add_typer(events.events, name="events")
 
 
 def main() -> None:

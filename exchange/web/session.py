@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
 from hmac import compare_digest
@@ -79,7 +80,8 @@ class Pages:
             frame = None
             try:
                 who = self.signed_in(request)
-                frame = self.frame(request, who)
+                # A refusal names nobody, not even who asked; it still leads back and gives the number to call.
+                frame = replace(self.frame(request, who), who="")
                 if who.person.role not in roles:
                     step = "Go to your own list."
                     raise Refused("scope", "This page is for others.", next_step=step)

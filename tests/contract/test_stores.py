@@ -143,7 +143,7 @@ def test_texts_sort_by_bytes_and_bytes_come_back(kit: Kit) -> None:
     rows = kit.exchange.store.read(lambda uow: uow.find(BusEntry, order="id"))
     assert [row.id for row in rows] == sorted(names)
     secret = bytes(range(256)) * 5000
-    kit.exchange.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, None, Sealed.of(secret))))
+    kit.exchange.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, Sealed.of(secret))))
     assert kit.exchange.store.read(lambda uow: uow.find(Stay))[0].identity.open() == secret
 
 
@@ -164,7 +164,7 @@ def test_a_read_changes_nothing(kit: Kit) -> None:
 
 
 def test_what_was_erased_cannot_be_opened_by_who_held_it(kit: Kit) -> None:
-    kit.exchange.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, None, Sealed.of("Canaryname"))))
+    kit.exchange.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, Sealed.of("Canaryname"))))
     row = kit.exchange.store.read(lambda uow: uow.find(Stay))[0]
     other = open_exchange(kit.settings, clock=kit.clock)
     other.store.write(lambda uow: uow.delete(DataKey, owner_kind="stay", owner_id="s"))

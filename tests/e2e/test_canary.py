@@ -343,7 +343,7 @@ def the_way(out: Outside, folder: Path) -> None:
     newer = letter(one, later).replace(b"chest infection", b"infection of the chest")
     assert out.frames(of(one, newer, "NEWER1"), of(two, admission(two, later, "A13"), "OFF1")) == ["AA", "AA"]
     wait_until(lambda: [each["id"] != mine["id"] for each in current()] == [True], "the new version alone")
-    out.ask("GET", f"/home/{transfers[two.visit]}", status=200, shown=True, cookie=cookie)
+    out.ask("GET", f"/home/{transfers[two.visit]}", status=410, shown=True, cookie=cookie)
     out.ask("GET", f"/home/{transfer}/version/1", status=200, shown=True, cookie=cookie)
     for format in ("text", "json", "csv"):
         service.cli("trace", transfer, "--format", format)

@@ -32,6 +32,7 @@ from exchange.app import Exchange
 from exchange.bus.relay import relay_once
 from exchange.cli.demo_story import admission, letter, people
 from exchange.cli.fsck import check_all
+from exchange.config import Settings
 from exchange.directory.entries import add_organisation, add_person, add_sender
 from exchange.errors import Conflict, WardpostError
 from exchange.intake.accept import raw_bytes
@@ -175,6 +176,7 @@ class Story:
     def _seen(self, uow: UnitOfWork) -> dict[str, object]:
         visits = {row["id"]: step.split()[1] for step, row in self.believed.items() if step.startswith("confirm")}
         offset = uow.get(BusOffset, GROUP)
+        passed = offset.position if offset else 0
         return {
             "believed": list(self.believed.values()),
             "submissions": [[row.id, row.state, digest(raw_bytes(row))] for row in uow.find(Submission)],
@@ -186,7 +188,7 @@ class Story:
             "disclosed": sorted({row.detail_id for row in uow.find(AuditEvent) if row.type.endswith(".collected")}),
             "parts": {row.id: row.version_id for row in uow.find(Part)},
             "holds": sorted([row.kind, row.code] for row in uow.find(Hold)),
-            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry) - (offset.position if offset else 0)],
+            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=passed)],
             "findings": sorted(str(finding) for finding in check_all(uow, self.exchange.environment)),
         }
 
@@ -216,7 +218,7 @@ def set_up(uow: UnitOfWork) -> None:
 @contextmanager
 def listening(exchange: Exchange, sender: Sender) -> Iterator[int]:
     """The product's own MLLP listener in a thread; its port."""
-    listeners, ready, stopping = Listeners(exchange, "127.0.0.1", 0), threading.Event(), asyncio.Event()
+    listeners, ready, stopping = Listeners(exchange, Settings(mllp_port=0)), threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:

@@ -145,7 +145,7 @@ def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> Non
 @sqlite_only
 def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
-    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, None, Sealed.of("Secret Canaryname"))))
+    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, Sealed.of("Secret Canaryname"))))
     row = one.store.read(lambda uow: uow.find(Stay))[0]
     assert row.identity.text() == "Secret Canaryname"
     other.store.write(lambda uow: uow.delete(DataKey, owner_kind="stay", owner_id="s"))
@@ -162,7 +162,7 @@ def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path:
 def test_an_index_key_of_another_process_is_used_at_once(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
     old = one.store.read(lambda uow: uow.index("visit_id", HOSPITAL, "V1"))
-    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, old, None, None, Sealed.of("x"))))
+    one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, old, None, Sealed.of("x"))))
     other.store.write(lambda uow: uow.insert(IndexKey("2", 2, "index", Sealed.of(uow.random_bytes(32)))))
     assert [i.generation for i in one.store.read(lambda uow: uow.indexes("visit_id", HOSPITAL, "V1"))] == [2, 1]
     found = one.store.read(lambda uow: uow.find(Stay, visit_id=uow.indexes("visit_id", HOSPITAL, "V1")))
