@@ -176,7 +176,7 @@ RULE_WORDS = {
     "sqty-1": "A simple quantity has no comparator",
     "ukcore-obs-vs-001": "A vital sign needs a LOINC coding beside others",
     "wp-ans-1": "An acceptance says in restriction.period.start when the person can come",
-    "wp-ans-2": "A refusal and a question need a statusReason",
+    "wp-ans-2": "A refusal and a question need a code in statusReason",
     "wp-doc-1": "A reference in a document of ours is the fullUrl of one of its entries",
     "wp-doc-2": "The fullUrl is urn:uuid: and the id of the resource",
     "wp-lst-1": "A list has entries, or an emptyReason",

@@ -399,7 +399,7 @@ INVARIANTS: dict[str, Test] = {
     ),
     # Wardpost
     "wp-ans-1": lambda r, _: not _answer(r, "can-take") or has(r.get("restriction", {}).get("period", {}), "start"),
-    "wp-ans-2": lambda r, _: not _answer(r, "cannot", "question") or has(r, "statusReason"),
+    "wp-ans-2": lambda r, _: not _answer(r, "cannot", "question") or has(r.get("statusReason", {}), "coding"),
     "wp-doc-1": _inside_only,
     "wp-doc-2": lambda r, _: r.get("fullUrl") == f"urn:uuid:{r['resource'].get('id', '')}",
     "wp-lst-1": _either("entry", "emptyReason"),

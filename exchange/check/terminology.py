@@ -32,8 +32,8 @@ GRAMMAR = {
         r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}(?:\s*;\s*[\w!#$&^.+-]+=(?:[^\s\";]+|\"[^\"]*\"))*;?", re.ASCII
     ),
 }
-# UCUM: annotations in braces are free, the rest has no space and its brackets pair up.
-_UCUM = re.compile(r"(?:[^\s{}\[\]()]|\[[^\s{}\[\]]+\]|\{[\x21-\x7a|~]*\}|[()])+", re.ASCII)
+# UCUM: annotations in braces are free; atoms and operators are of few characters (of its 323 atoms and prefixes), and brackets pair up.
+_UCUM = re.compile(r"(?:[\w%'*^./+()-]|\[[\w'.]+\]|\{[\x21-\x7a|~]*\})+", re.ASCII)
 
 
 class CodeSystem:
