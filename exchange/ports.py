@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from exchange.fhir.draft import Draft, ReadingProfile
 from exchange.model import SERVICE, Scope
-from exchange.records import Indexed, Record
+from exchange.records import Indexed, OutboxEvent, Record
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -83,6 +83,10 @@ class UnitOfWork(Protocol):
     def insert(self, record: Record) -> None: ...
     def get(self, kind: type[R], id: str) -> R | None: ...
     def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]: ...
+    def take(self, kind: type[R], /, *, order: str, limit: int, **where: object) -> list[R]:
+        """Like find, for who changes what he finds: rows are locked, and those that somebody else has locked are passed over."""
+        ...
+
     def count(self, kind: type[Record], /, **where: object) -> int: ...
     def update(self, kind: type[Record], changes: Mapping[str, object], /, **where: object) -> int:
         """Change plain fields of all rows that match; how many there were."""
@@ -97,6 +101,10 @@ class UnitOfWork(Protocol):
         """Like get, and no other transaction can change the row until this one ends."""
         ...
 
+    def cell(self, kind: type[Record], column: str, row: str) -> bytes:
+        """One sealed value as it is stored, still shut. Raises Gone `erased` when the row does not have it."""
+        ...
+
     def index(self, field: str, scope: str, value: str) -> Indexed | None:
         """The blind index under the newest key; None when the value cannot be indexed."""
         ...
@@ -107,7 +115,12 @@ class UnitOfWork(Protocol):
 
 
 class Store(Protocol):
-    """The database. A write is answered only after its COMMIT; a read sees one snapshot."""
+    """The database. A write is answered only after its COMMIT; a read sees one snapshot.
+
+    Writes are as if they ran one after another, however many processes write: what `work` read still holds when it commits.
+    So that this is true on every database, `work` may be run again: it has no effect but through its unit.
+    Raises Unavailable `database_away` (what was asked may have been done) or `database_busy` (it was not).
+    """
 
     def write(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
     def submit(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> "Future[T]": ...
@@ -117,21 +130,37 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BusMessage:
-    """One published event as a consumer sees it; `body` is JSON with ids only."""
+    """One event as the bus carries it: `sequence` counts within `key` (the mailbox), `body` is JSON with ids only."""
 
     event_id: str
-    position: int
     key: str
+    sequence: int
     type: str
     body: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, event: OutboxEvent) -> "BusMessage":
+        return cls(event.id, event.key, event.sequence, event.type, event.body, event.created_at)
 
 
 class Bus(Protocol):
-    """At-least-once delivery of published events, in order per key; offsets are committed by the consumer."""
+    """At-least-once delivery of published events, in order of publishing per key. One caller per group in a process."""
 
     def publish(self, events: Sequence[BusMessage]) -> None:
-        """Durable when it returns. `position` of what is given is ignored."""
+        """Durable when it returns. Raises Unavailable, and then nobody knows: publish again. Who is past an event sees it again."""
         ...
 
-    def fetch(self, group: str, limit: int) -> Sequence[BusMessage]: ...
-    def commit(self, group: str, position: int) -> None: ...
+    def fetch(self, group: str, limit: int) -> Sequence[BusMessage]:
+        """What comes after the group's offset; the same again until it is committed. Raises Unavailable."""
+        ...
+
+    def commit(self, group: str) -> None:
+        """What the last fetch gave has had its effect. Raises Conflict `bus_offset_refused` when others took over meanwhile."""
+        ...
+
+    def ping(self) -> None:
+        """Raises Unavailable when nothing can be published now."""
+        ...
+
+    def close(self) -> None: ...

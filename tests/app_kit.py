@@ -17,6 +17,7 @@ from exchange.model import Caller, Environment, PersonRole
 from exchange.ports import FailPoints, no_fail_points
 from exchange.records import Organisation, Sender
 from exchange.wiring import open_exchange
+from tests.databases import settings_for
 
 HOSPITAL, OTHER_HOSPITAL, HOME, OTHER_HOME, CLOSED_HOME = "RZZ01", "RZZ02", "VZZ01", "VZZ02", "VZZ09"
 START = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)  # a Friday
@@ -89,7 +90,7 @@ def kit(
     folder: Path, *, fail: FailPoints = no_fail_points, environment: Environment = Environment.TRIAL, profile: str = "{}"
 ) -> Iterator[Kit]:
     """A fresh service in a folder, closed at the end."""
-    settings = Settings(data=folder / "data", environment=environment)
+    settings = settings_for(folder, environment=environment)
     clock = SteppingClock()
     exchange = open_exchange(settings, clock=clock, fail=fail)
     try:

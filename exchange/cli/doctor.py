@@ -4,11 +4,12 @@ import importlib.util
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
-from exchange.config import Settings
+from exchange.config import LOOPBACK, Settings
+from exchange.errors import Refused, WardpostError
+from exchange.intake.tls import server_context
 from exchange.model import Environment
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,17 @@ class Note:
 
 
 def look_at(settings: Settings) -> list[Note]:
-    """Every note, the unsafe ones first. Opens no database and needs no key."""
+    """Every note, the unsafe ones first. Reads no rows and needs no key."""
     notes: list[Note] = []
     if settings.environment is Environment.TRIAL:
         notes.append(Note(False, "This is a trial: test people only (NHS numbers from 999). Set WARDPOST_ENVIRONMENT=live to go live."))
-    if settings.host not in _LOOPBACK and not settings.base_url.startswith("https://"):
-        notes.append(Note(True, f"Listening on {settings.host} without TLS. Put TLS in front and set WARDPOST_BASE_URL=https://…"))
+    if settings.is_open_without_tls:
+        step = "Set WARDPOST_TLS_CERT, or put TLS in front and set WARDPOST_BASE_URL=https://…"
+        notes.append(Note(True, f"Listening on {settings.host} without TLS. {step}"))
+    if settings.tls_cert is not None:
+        notes += _certificate(settings)
     if not settings.kek.exists():
-        notes.append(Note(settings.database.exists(), f"No key file at {settings.kek}. `wardpost run` makes it for a new database only."))
+        notes.append(Note(settings.sqlite.exists(), f"No key file at {settings.kek}. `wardpost run` makes it for a new database only."))
     else:
         if settings.kek.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             notes.append(Note(True, f"{settings.kek} can be read by others: chmod 600 it."))
@@ -36,8 +40,42 @@ def look_at(settings: Settings) -> list[Note]:
         notes.append(Note(False, f"Keep a copy of {settings.kek} apart from the backups of {settings.data}: without it the data is lost."))
     if settings.data.exists() and settings.data.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         notes.append(Note(True, f"{settings.data} can be read by others: chmod 700 it."))
+    if settings.postgres:
+        notes += _of_postgres(settings)
     for name in ("exchange", "adapters"):
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None or Path(found.origin).parents[1] != Path(__file__).parents[2]:
             notes.append(Note(True, f"Another package named {name} is installed here: give wardpost a virtual environment of its own."))
     return sorted(notes, key=lambda note: not note.is_unsafe)
+
+
+def _certificate(settings: Settings) -> list[Note]:
+    """What is wrong with our own certificate, its key, or senders that need none."""
+    try:
+        server_context(settings, for_mllp=True)
+    except Refused as problem:
+        return [Note(True, problem.diagnostics())]
+    notes = []
+    key = settings.tls_key or settings.tls_cert
+    if key is not None and key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        notes.append(Note(True, f"{key} can be read by others: chmod 600 it."))
+    if settings.mllp_client_ca is None:
+        notes.append(Note(True, "MLLP takes anybody who reaches its port. Set WARDPOST_MLLP_CLIENT_CA, and client_name in each profile."))
+    return notes
+
+
+def _of_postgres(settings: Settings) -> list[Note]:
+    """Is it there, would it keep what it confirms, can others read along? The URL's password is never shown."""
+    from exchange.wiring import check_database
+
+    url = urlsplit(settings.postgres)
+    notes = []
+    if url.hostname not in (None, *LOOPBACK) and "verify-full" not in parse_qs(url.query).get("sslmode", []):
+        notes.append(
+            Note(True, f"The way to PostgreSQL at {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE.")
+        )
+    try:
+        check_database(settings)
+    except WardpostError as problem:
+        notes.append(Note(True, f"{problem.diagnostics()}{f' ({problem.__cause__})' if problem.__cause__ else ''}"))
+    return notes

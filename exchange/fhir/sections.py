@@ -97,6 +97,7 @@ def texts(content: Content) -> dict[str, list[Xhtml]]:
         "admission-details": [_admission(content)],
         "diagnoses": [bullets(words.clinical_words(entry.resource) for entry in content.diagnoses)],
         "procedures": [bullets(words.clinical_words(entry.resource) for entry in content.procedures)],
+        "investigation-results": [bullets(words.result_words(entry.resource) for entry in content.results)],
         "individual-requirements": _nursing(content),
         "legal-information": _legal(content),
         "patient-demographics": [_demographics(content)],
@@ -151,8 +152,10 @@ def _row(medicine: Medicine) -> tuple[str, ...]:
     drug = codes_in_words(medicine.resource.get("medicationCodeableConcept"))
     pills = joined(", ", *(codes.CRITICAL[kind] for kind in medicine.classes))
     plan = medicine.plan or ("No plan yet" if medicine.supply == "not-supplied" else "")
-    supply = joined(". ", codes.SUPPLY.get(medicine.supply, ""), plan)
-    known = (value or codes.NOT_RECORDED for value in (spoken(medicine.last_dose), spoken(medicine.next_due), supply))
+    doses = (words.record_words(entry) for entry in medicine.records if entry.role == "medicine-dose")
+    supplies = (words.record_words(entry) for entry in medicine.records if entry.role != "medicine-dose")
+    last, supply = joined(". ", spoken(medicine.last_dose), *doses), joined(". ", codes.SUPPLY.get(medicine.supply, ""), plan, *supplies)
+    known = (value or codes.NOT_RECORDED for value in (last, spoken(medicine.next_due), supply))
     return joined(". ", drug, pills, said_by(medicine.stated)), words.directions(medicine), words.why(medicine), *known
 
 

@@ -19,7 +19,8 @@ SQLModel.metadata.naming_convention = {
 }
 
 _PYTHON = {"sealed": bytes, "instant": int, "bool": bool, "enum": str}
-_SQL: dict[type, type[sa.types.TypeEngine[typing.Any]]] = {str: sa.Text, int: sa.BigInteger, bytes: sa.LargeBinary, bool: sa.Boolean}
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+_SQL: dict[type, sa.types.TypeEngine[typing.Any]] = {str: _TEXT, int: sa.BigInteger(), bytes: sa.LargeBinary(), bool: sa.Boolean()}
 
 
 def _model(record: type[Record]) -> type[SQLModel]:
@@ -35,7 +36,7 @@ def _model(record: type[Record]) -> type[SQLModel]:
             continue
         base = _PYTHON.get(column.kind, column.type)
         annotations[column.name] = base | None if column.is_optional else base
-        namespace[column.name] = Field(sa_column=sa.Column(_SQL[base](), primary_key=column.name == first, nullable=column.is_optional))
+        namespace[column.name] = Field(sa_column=sa.Column(_SQL[base], primary_key=column.name == first, nullable=column.is_optional))
     constraints: list[sa.UniqueConstraint | sa.Index] = [sa.UniqueConstraint(*names) for names in record.META.unique]
     indexed = [c.sql_names for c in columns_of(record).values() if c.kind == "indexed"]
     constraints += [sa.Index(None, *names) for names in [*record.META.index, *indexed] if names not in _already(record)]

@@ -26,7 +26,6 @@ _BUSY_SECONDS = 30.0
 
 class _Connection:
     lock_suffix = ""  # one writer: everything it reads is locked already
-    duplicate_error = sqlite3.IntegrityError
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.raw = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)

@@ -32,9 +32,9 @@ class Connection(Protocol):
     def run(self, sql: str, parameters: Mapping[str, object]) -> tuple[Sequence[Sequence[Any]], int]: ...
 
     @property
-    def lock_suffix(self) -> str: ...
-    @property
-    def duplicate_error(self) -> type[Exception]: ...
+    def lock_suffix(self) -> str:
+        """What a SELECT ends with to keep its rows; "" where one writer has them anyway."""
+        ...
 
 
 class Unit:
@@ -61,6 +61,8 @@ class Unit:
         self._later = later
         self._has_ended = False
         self.has_erased = False
+        # Tables that got rows: what a store may tell other processes after the commit.
+        self.written: set[str] = set()
         # Key tables are the service's own: a scoped unit reaches them through this one alone.
         self._service = self if scope.role is Role.SERVICE else Unit(connection, sealer, SERVICE, now, new_id, later)
 
@@ -80,11 +82,12 @@ class Unit:
         self._refuse_foreign(record)
         values = self._to_sql(record, columns_of(kind).values())
         names = list(values)
-        sql = f"INSERT INTO {kind.META.table} ({', '.join(names)}) VALUES ({', '.join(':' + n for n in names)})"  # noqa: S608
-        try:
-            self._db.run(sql, values)
-        except self._db.duplicate_error as problem:
-            raise Conflict("duplicate", f"A {kind.META.table} row like this exists already.", next_step="Read it and decide.") from problem
+        marks = ", ".join(":" + name for name in names)
+        # A failed statement would end the whole transaction on PostgreSQL; one that does nothing does not.
+        sql = f"INSERT INTO {kind.META.table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+        if not self._db.run(sql, values)[1]:
+            raise Conflict("duplicate", f"A {kind.META.table} row like this exists already.", next_step="Read it and decide.")
+        self.written.add(kind.META.table)
 
     def get(self, kind: type[R], id: str) -> R | None:
         found = self._select(kind, {_key(kind): id}, "", 1, "")
@@ -96,6 +99,10 @@ class Unit:
 
     def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]:
         return self._select(kind, where, order, limit, "")
+
+    def take(self, kind: type[R], /, *, order: str, limit: int, **where: object) -> list[R]:
+        suffix = self._db.lock_suffix
+        return self._select(kind, where, order, limit, suffix and suffix + " SKIP LOCKED")
 
     def count(self, kind: type[Record], /, **where: object) -> int:
         condition, values = self._where(kind, where)

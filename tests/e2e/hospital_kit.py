@@ -3,21 +3,19 @@
 import csv
 import hashlib
 import json
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from exchange.app import Exchange
-from exchange.config import Settings
 from exchange.mailbox.collect import Caller, InboxItem
 from exchange.model import TransferState
 from exchange.records import Hold, Stay, Submission, Transfer
 from exchange.transfer.match import read_identity
 from exchange.wiring import open_exchange
+from tests.databases import first_cell, settings_for
 from tests.service_kit import WARDPOST, Service, free_port, wait_until
 
 HOSPITAL = Path(__file__).parents[3] / "shared" / "hospital"
@@ -46,7 +44,9 @@ def profile_of(directory: dict, name: str) -> dict[str, object]:
         "aliases": said["aliases"],
         "number_status_field": said.get("nhs_number_status", ""),
         # DS is the discharge summary; what is named "(not used)" is left out.
-        "letter_types": [code for code, words in said.get("letter_types", {}).items() if "not used" not in words],
+        "letter_types": [
+            code for code, words in (said.get("letter_types") or said.get("report_codes") or {}).items() if "not used" not in words
+        ],
     }
     if is_welsh:
         reading["home_destinations"] = ["20"]
@@ -70,6 +70,12 @@ class Playing:
     truth: dict = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     pickers: dict[str, str] = field(default_factory=dict)
+    watched: Path | None = None  # plays the folder part, too
+
+    @property
+    def senders(self) -> set[str]:
+        """Those that are played."""
+        return {*self.ports, *(["LETTERS"] if self.watched else [])}
 
     def set_up(self) -> None:
         """Organisations, homes, one MLLP feed with its own port each, a person who picks at each hospital: by the command line."""
@@ -92,6 +98,11 @@ class Playing:
                 self.service.cli(
                     "senders", "add", name, "--org", said["organisation"], "--port", str(self.ports[name]), "--profile", str(file)
                 )
+        if self.watched is not None:
+            self.watched.mkdir()
+            file = self.service.folder / "LETTERS.json"
+            file.write_text(json.dumps(profile_of(self.directory, "LETTERS")))
+            self.service.cli("senders", "add", "LETTERS", "--org", "SIMT1", "--folder", str(self.watched), "--profile", str(file))
         for org in (o["ods"] for o in self.directory["organisations"]):
             self.pickers[org] = self.service.cli(
                 "people", "add", "Nurse Sim-Test", "--org", org, "--role", "discharge_desk", "--email", "n@sim.example"
@@ -101,7 +112,8 @@ class Playing:
     def play(self, until: str = "", resume: bool = False) -> list[dict]:
         """The real send.py over every MLLP sender; its book of answers."""
         addresses = [part for name, port in self.ports.items() for part in ("--mllp", f"{name}=127.0.0.1:{port}")]
-        command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--only", "mllp", "--quiet", "--tries", "5"]
+        command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--quiet", "--tries", "5"]
+        command += ["--only", "mllp,folder", "--folder", str(self.watched)] if self.watched else ["--only", "mllp"]
         command += ["--until", until] if until else []
         command += ["--resume"] if resume else []
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -113,15 +125,13 @@ class Playing:
         wait_until(lambda: self._left() == 0, "rest", 120)
 
     def _left(self) -> int:
-        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
-            work = db.execute("SELECT count(*) FROM work").fetchone()[0]
-            new = db.execute("SELECT count(*) FROM outbox WHERE state = 'new'").fetchone()[0]
-            at = db.execute("SELECT coalesce(max(position), 0) FROM bus_offset").fetchone()[0]
-            return work + new + db.execute("SELECT coalesce(max(position), 0) FROM bus_log").fetchone()[0] - at
+        asked = settings_for(self.service.folder)
+        waiting = first_cell(asked, "SELECT (SELECT count(*) FROM work) + (SELECT count(*) FROM outbox WHERE state = 'new')")
+        behind = "SELECT (SELECT coalesce(max(position), 0) FROM bus_log) - (SELECT coalesce(max(position), 0) FROM bus_offset)"
+        return waiting + first_cell(asked, behind)
 
     def count(self, table: str) -> int:
-        with closing(sqlite3.connect(f"file:{self.service.folder}/data/wardpost.sqlite?mode=ro", uri=True, timeout=10)) as db:
-            return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return first_cell(settings_for(self.service.folder), f"SELECT count(*) FROM {table}")
 
     def confirm(self, stay: dict) -> bool:
         """`wardpost sites confirm` as the ward does it; False when the stay has not been heard of yet."""
@@ -155,7 +165,7 @@ class Playing:
 
     def opened(self) -> Exchange:
         """The data folder in this process, for judging."""
-        return open_exchange(Settings(data=self.service.folder / "data"))
+        return open_exchange(settings_for(self.service.folder))
 
 
 @dataclass
@@ -218,7 +228,7 @@ class Judge:
             self._fate(name, message, row, hold, row.stay_id in may_leave)
 
     def _fate(self, name: str, message: dict, row: Submission, hold: Hold | None, may_leave: bool) -> None:
-        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM"))
+        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM", "ORM", "RDE", "RDS"))
         match message["fate"]:
             # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too.
             case "used" if (
@@ -234,6 +244,19 @@ class Judge:
             case "hold" if message["kind"] == "unreadable" or (message["kind"] in ("identity", "dead") and may_leave):
                 if hold is None or hold.kind != message["kind"]:
                     self.complain(f"{name}: {row.state}, no hold of kind {message['kind']}")
+
+    def letters_at_their_stay(self, sender: str) -> None:
+        """Each used document without a visit id stands at the very visit that its truth names."""
+        for message in self.truth["messages"]:
+            if message["sender"] != sender or message["fate"] != "used" or not message.get("stay"):
+                continue
+            (row,) = self.by_bytes[sender, message["sha256"]]
+            stay = self.stays[message["stay"]]
+            visit = self.visits.get((stay["organisation"], stay["visit"]))
+            if visit is not None and row.stay_id == visit.id:
+                self.figures["Kettering letters at their visit"] += 1
+            elif row.state != "held":
+                self.complain(f"message {message['n']} {message['kind']}: not at {stay['visit']} ({row.state}), {stay['quirks']}")
 
     def stays_and_homes(self, homes: list[str], senders: set[str]) -> None:
         """Who goes home is seen by nobody; who was picked for a home is there, with the very letters, and nowhere else."""

@@ -59,6 +59,7 @@ from exchange.records import (
 )
 from exchange.roles import Listeners
 from exchange.wiring import open_exchange
+from tests.databases import settings_for
 
 HOSPITAL, HOME, OTHER_HOME = "RZZ01", "VZZ01", "VZZ02"
 NOW = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)
@@ -175,6 +176,7 @@ class Story:
     def _seen(self, uow: UnitOfWork) -> dict[str, object]:
         visits = {row["id"]: step.split()[1] for step, row in self.believed.items() if step.startswith("confirm")}
         offset = uow.get(BusOffset, GROUP)
+        passed = offset.position if offset else 0
         return {
             "believed": list(self.believed.values()),
             "submissions": [[row.id, row.state, digest(raw_bytes(row))] for row in uow.find(Submission)],
@@ -186,7 +188,7 @@ class Story:
             "disclosed": sorted({row.detail_id for row in uow.find(AuditEvent) if row.type.endswith(".collected")}),
             "parts": {row.id: row.version_id for row in uow.find(Part)},
             "holds": sorted([row.kind, row.code] for row in uow.find(Hold)),
-            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry) - (offset.position if offset else 0)],
+            "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=passed)],
             "findings": sorted(str(finding) for finding in check_all(uow, self.exchange.environment)),
         }
 
@@ -216,7 +218,7 @@ def set_up(uow: UnitOfWork) -> None:
 @contextmanager
 def listening(exchange: Exchange, sender: Sender) -> Iterator[int]:
     """The product's own MLLP listener in a thread; its port."""
-    listeners, ready, stopping = Listeners(exchange, "127.0.0.1", 0), threading.Event(), asyncio.Event()
+    listeners, ready, stopping = Listeners(exchange, Settings(mllp_port=0)), threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
@@ -265,9 +267,7 @@ def main(folder: Path, point: str = "", at: int = 1, defect: str = "") -> None:
     lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
     # Each life begins when the leases of the one before have run out, and its clock never stands still.
     start, ticks, passes = NOW + timedelta(minutes=30 * len(lives.read_text())), itertools.count(), Counter[str]()
-    exchange = open_exchange(
-        Settings(data=folder / "data"), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes)
-    )
+    exchange = open_exchange(settings_for(folder), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes))
     story = Story(exchange, folder)
     if defect:
         from tests.fault.defects import DEFECTS

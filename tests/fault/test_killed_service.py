@@ -15,12 +15,12 @@ from exchange.app import Exchange
 from exchange.bus.relay import relay_once
 from exchange.cli.demo_story import Person, admission, letter
 from exchange.cli.fsck import check_all
-from exchange.config import Settings
 from exchange.intake.accept import raw_bytes
 from exchange.ports import Clock, UnitOfWork
 from exchange.records import BusEntry, BusOffset, Delivery, OutboxEvent, Sender, Submission, Transfer, Work
 from exchange.records import Person as KnownPerson
 from exchange.wiring import now_utc, open_exchange
+from tests.databases import settings_for
 from tests.fault.runner import HOME, HOSPITAL, set_up
 from tests.fault.runner import PEOPLE as STORY
 from tests.service_kit import Service
@@ -47,7 +47,7 @@ def drain(exchange: Exchange) -> None:
 
 
 def opened(folder: Path, clock: Clock = now_utc) -> Exchange:
-    return open_exchange(Settings(data=folder / "data"), clock=clock)
+    return open_exchange(settings_for(folder), clock=clock)
 
 
 class Engines:

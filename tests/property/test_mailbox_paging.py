@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 import exchange.mailbox.deliver as delivering
 from exchange.cli.demo_story import Person, admission, letter, people
-from exchange.config import Settings
 from exchange.intake.accept import instant
 from exchange.mailbox.collect import InboxItem
 from exchange.model import Caller
@@ -27,6 +26,7 @@ from exchange.records import Delivery, Mailbox
 from exchange.store.unit import Unit
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, START, Kit, SteppingClock, set_up
+from tests.databases import settings_for
 
 CALLER = Caller(HOME, client="software")
 NUMBERS = ("9990000018", "9990000034", "9990000042")
@@ -155,7 +155,7 @@ def finish(service: Kit, pollers: Sequence[Poller], count: int) -> None:
 def service_at(clock: SteppingClock) -> Iterator[Kit]:
     """A fresh service over a folder of its own: hypothesis has one tmp_path for all of its examples."""
     with tempfile.TemporaryDirectory(prefix="wardpost-paging-") as folder:
-        chosen = Settings(data=Path(folder) / "data")
+        chosen = settings_for(Path(folder))
         exchange = open_exchange(chosen, clock=clock)
         # The conformance check is a port; here it would only take time.
         exchange.check = lambda document, expected: []

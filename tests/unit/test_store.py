@@ -12,24 +12,25 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from exchange.app import Exchange
-from exchange.config import Settings
 from exchange.errors import Gone, Refused, Unavailable, WardpostError
 from exchange.mailbox.collect import Caller
 from exchange.model import Role, Scope
-from exchange.ports import BusMessage, UnitOfWork
+from exchange.ports import UnitOfWork
 from exchange.records import TABLES, BusOffset, DataKey, IndexKey, Mailbox, Organisation, OrgKey, Person, Sealed, Stay, Work
 from exchange.store.migrate import HEAD, migrate, schema_of
 from exchange.store.schema import metadata
 from exchange.store.tables import columns_of
+from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
+from tests.databases import settings_for, sqlite_only
 
 AWAY = "database_away"
 
 
 def opened(folder: Path, fail: object = None) -> Exchange:
     clock = SteppingClock()
-    return open_exchange(Settings(data=folder / "data"), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
+    return open_exchange(settings_for(folder), clock=clock, **({"fail": fail} if fail else {}))  # type: ignore[arg-type]
 
 
 def put(name: str) -> "object":
@@ -56,6 +57,7 @@ def offsets(exchange: Exchange) -> set[str]:
     return {row.id for row in exchange.store.read(lambda uow: uow.find(BusOffset))}
 
 
+@sqlite_only
 def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 
@@ -72,6 +74,7 @@ def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> None:
     armed = threading.Event()
 
@@ -90,6 +93,7 @@ def test_a_failing_commit_answers_everyone_and_keeps_nothing(tmp_path: Path) -> 
     exchange.store.close()
 
 
+@sqlite_only
 def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     seen: dict[str, list[bool]] = {"store.before_commit": [], "store.after_commit": []}
     current: list[Future[object]] = []
@@ -117,6 +121,7 @@ def test_the_caller_is_answered_only_after_commit(tmp_path: Path) -> None:
     exchange.store.close()
 
 
+@sqlite_only
 def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
     started, go = threading.Event(), threading.Event()
@@ -137,6 +142,7 @@ def test_a_caller_that_goes_away_does_not_stop_the_writer(tmp_path: Path) -> Non
     exchange.store.close()
 
 
+@sqlite_only
 def test_an_erased_owner_stays_erased_also_when_another_process_did_it(tmp_path: Path) -> None:
     one, other = opened(tmp_path), opened(tmp_path)
     one.store.write(lambda uow: uow.insert(Stay("s", HOSPITAL, uow.now, None, None, Sealed.of("Secret Canaryname"))))
@@ -232,8 +238,7 @@ def test_a_redirect_while_a_version_is_made_keeps_it_from_the_old_home(tmp_path:
 
 def test_an_event_that_cannot_be_carried_out_waits_with_an_owner_and_stops_nobody(tmp_path: Path) -> None:
     with kit(tmp_path) as service:
-        bad = BusMessage("00000000-0000-4000-8000-000000000000", 0, HOME, "version.published", '{"version": "not here"}')
-        service.exchange.bus.publish([bad])
+        service.exchange.store.write(lambda uow: transfers.emit(uow, "version.published", HOME, {"version": "not here"}))
         transfer = service.story(0)
         items, _ = service.exchange.poll(service.caller())
         assert transfer in {item.transfer.id for item in items}
@@ -264,6 +269,7 @@ def test_a_migration_that_dies_half_way_leaves_nothing(tmp_path: Path, monkeypat
     assert schema_of(path) == HEAD
 
 
+@sqlite_only
 def test_pragmas_are_set(tmp_path: Path) -> None:
     exchange = opened(tmp_path)
 
