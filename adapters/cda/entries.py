@@ -152,13 +152,13 @@ def _allergy(node: Node, narrative: Narrative, zone: str) -> Resource:
         else:
             number, words = NO_KNOWN[_NO_KNOWN_BY_KIND.get(category, "any")]
             code = {"coding": [{"system": SCT, "code": number, "display": words}], "text": words}
+    value, own, text = node.first("value"), node.first("code"), node.first("text")
+    if not code and (value.value("code") not in table("allergy_category") or value.first("originalText")):
+        code = concept(value, f"{path}.code", narrative.resolve)
+    if not code and _says(own):
+        code = concept(own, f"{path}.code", narrative.resolve)
     if not code:
-        value = node.first("value")
-        stated = value.value("code") if value.value("code") not in table("allergy_category") else ""
-        code = concept(value, f"{path}.code", narrative.resolve) if stated or narrative.resolve(value.first("originalText")) else {}
-        code = code or concept(node.first("code"), f"{path}.code", narrative.resolve) if not code and _says(node.first("code")) else code
-    if not code:
-        said = narrative.resolve(node.first("text")) or node.first("text").take(f"{path}.code.text", TEXT)
+        said = narrative.resolve(text) or text.take(f"{path}.code.text", TEXT)
         code = {"text": said or "Allergy: the source names no agent"}
     made["clinicalStatus"] = status_concept("allergyintolerance-clinical", "resolved" if ended and status == "active" else status)
     made["verificationStatus"] = verification

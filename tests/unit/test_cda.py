@@ -413,3 +413,23 @@ def test_hostile_documents_are_refused_by_name(name: str) -> None:
     assert caught.value.code == code
     assert "Testperson" not in str(caught.value)
     assert "root:" not in str(caught.value)
+
+
+class TestAgents:
+    """What an allergy is to, wherever the sender says it."""
+
+    def agent(self, entry: str, text: str = "x") -> Any:
+        (found,) = of(draft(kit.document(kit.section("48765-2", "Allergies", text, entry))), "allergy")
+        return found["code"]
+
+    def test_in_the_value_in_the_own_code_in_the_text_or_nowhere(self) -> None:
+        coded = f'code="91936005" codeSystem="{kit.SNOMED}" displayName="Allergy to penicillin"'
+        assert self.agent(f'<observation><value xsi:type="CD" {coded}/></observation>')["coding"][0]["code"] == "91936005"
+        assert self.agent(f"<observation><code {coded}/></observation>")["coding"][0]["code"] == "91936005"
+        pointed = '<observation><text><reference value="#a"/></text></observation>'
+        assert self.agent(pointed, "<paragraph ID='a'>Latex gloves</paragraph>") == {"text": "Latex gloves"}
+        assert self.agent("<observation/>") == {"text": "Allergy: the source names no agent"}
+
+    def test_a_kind_alone_is_no_agent(self) -> None:
+        kind = f'<observation><value xsi:type="CD" code="416098002" codeSystem="{kit.SNOMED}" displayName="Drug allergy"/></observation>'
+        assert self.agent(kind) == {"text": "Allergy: the source names no agent"}
