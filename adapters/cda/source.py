@@ -19,9 +19,11 @@ from exchange.fhir.draft import Item, Outcome, Unreadable
 from exchange.fhir.r4.xml import XmlRefused, parse
 
 MAX_VALUES = 150_000
+MAX_ATTRIBUTES = 200  # of one element; lxml looks each one up among all
+MAX_NEAR = 20_000  # characters of a text in which the words of an entry are looked for
 TEXT = ""
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
-_OWN = re.compile(rb"<(?:[\w.-]+:)?ClinicalDocument[\s>].*ClinicalDocument\s*>", re.DOTALL)
+START = re.compile(rb"<(?:[\w.-]+:)?ClinicalDocument[\s>]")
 _STRUCTURE = frozenset((
     "classCode", "moodCode", "typeCode", "determinerCode", "contextConductionInd", "contextControlCode", "inversionInd", "operator", "ID",
     "institutionSpecified", "mediaType", "representation", "xsi:type", "xsi:schemaLocation", "partType", "assigningAuthorityName",
@@ -149,7 +151,7 @@ def _parsed(raw: bytes) -> etree._Element:
     try:
         return parse(raw)
     except XmlRefused as problem:
-        raise Unreadable(problem.reason.replace("-", "_"), str(problem).rstrip(".") + ".") from None
+        raise Unreadable("xml_refused", str(problem)) from None
 
 
 def _payload(element: etree._Element) -> bytes:
@@ -169,9 +171,10 @@ def _payload(element: etree._Element) -> bytes:
 def _own_bytes(raw: bytes, element: etree._Element) -> bytes:
     """The document cut out of its envelope, when it can stand alone; else all that was sent, so that no byte is made up."""
     encoding = (element.getroottree().docinfo.encoding or "UTF-8").upper()
-    found = _OWN.search(raw) if encoding in ("UTF-8", "ASCII", "US-ASCII") else None
+    start = START.search(raw) if encoding in ("UTF-8", "ASCII", "US-ASCII") else None
+    own = raw[start.start() : raw.find(b">", raw.rfind(b"ClinicalDocument")) + 1] if start else b""
     try:
-        return found[0] if found and etree.QName(parse(found[0])).localname == "ClinicalDocument" else raw
+        return own if etree.QName(parse(own)).localname == "ClinicalDocument" else raw
     except XmlRefused:
         return raw
 
@@ -201,6 +204,8 @@ class _Builder:
         names = self.names
         tag = str(element.tag)
         name = names.get(tag) or self.local(tag)
+        if len(element.attrib) > MAX_ATTRIBUTES:
+            raise Unreadable("too_many_values", f"An element has more than {MAX_ATTRIBUTES} attributes.", position=position)
         attrs = {self.key(key) if key[0] == "{" else key: str(value) for key, value in map(_strings, element.items())}
         if name == "ClinicalDocument":
             position = "/ClinicalDocument"
