@@ -186,9 +186,9 @@ def samples() -> Iterator[Case]:
 def damaged(clean: list[Case], definitions: Definitions, count: int, seed: int, only: str) -> Iterator[Case]:
     """`count` damaged documents, the kinds in turn, each over a random clean sample that offers a place for it."""
     rng = random.Random(seed)
-    kinds = {**damage.KINDS, **damage.HARMLESS, **held_out.KINDS}
+    kinds = {**damage.KINDS, **damage.HARMLESS, **held_out.KINDS, **held_out.SECOND}
     if only == "held-out":
-        kinds = held_out.KINDS
+        kinds = {**held_out.KINDS, **held_out.SECOND}
     elif only:
         kinds = {name: kind for name, kind in kinds.items() if name in only.split(",")}
     made = 0
@@ -264,6 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
         "harmless changes": [case for case in broken if case.kind in damage.HARMLESS],
         "damaged, kinds used while building": [case for case in broken if case.kind in damage.KINDS],
         "damaged, kinds first seen afterwards": [case for case in broken if case.kind in held_out.KINDS],
+        "damaged, second kinds first seen afterwards": [case for case in broken if case.kind in held_out.SECOND],
     }
     for title, some in parts.items():
         if some:
