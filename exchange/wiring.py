@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters import cda, fhir, hl7v2, kettering, pdf
+from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
@@ -50,7 +50,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf, tabular)
 # Formats that a letter of another format may bring along: MDM with a FHIR document in its OBX.
 INSIDE: tuple[Adapter, ...] = (fhir, cda)
 
