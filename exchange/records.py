@@ -363,7 +363,7 @@ class Version(Record):
 
 @dataclass(frozen=True, slots=True)
 class Part(Record):
-    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter. `label` is JSON: title, digest."""
+    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter. `label` is JSON: title, digest, type."""
 
     META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
     id: str

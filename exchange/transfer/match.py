@@ -78,10 +78,19 @@ class Summary(Identity, frozen=True, omit_defaults=True):
 
 
 class PartLabel(msgspec.Struct, frozen=True):
-    """What a list shows of one part: its title, and `sha256:<hex>` of its content; the sealed `part.label`."""
+    """What a list shows of one part: its title, `sha256:<hex>` of its content, its media type with parameters; the sealed `part.label`."""
 
     title: str
     digest: str
+    media_type: str
+
+    def text_of(self, content: bytes) -> str:
+        """The words of a text part in the character set that its media type names, else UTF-8; what does not fit is marked."""
+        charset = self.media_type.partition("charset=")[2].partition(";")[0].strip(' "') or "utf-8"
+        try:
+            return content.decode(charset, "replace")
+        except LookupError:
+            return content.decode("utf-8", "replace")
 
 
 def read_label(sealed: Sealed) -> PartLabel:

@@ -9,6 +9,7 @@
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -245,7 +246,7 @@ def seal_version(uow: UnitOfWork, environment: Environment, gathered: Gathered, 
     """Step 5. Raises NotFound `org_key` when an organisation has no valid key."""
     sender, site = gathered.transfer.sender_org, gathered.transfer.recipient_org or ""
     parts = [(FHIR_JSON, prepared.document)] if prepared.document is not None else []
-    parts += [(letter.media_type, letter.content) for letter in prepared.letters]
+    parts += [(sealed_type(letter.media_type), letter.content) for letter in prepared.letters]
     return seal(
         env="live" if environment is Environment.LIVE else "trial",
         transfer=gathered.transfer.id,
@@ -260,6 +261,12 @@ def seal_version(uow: UnitOfWork, environment: Environment, gathered: Gathered, 
         parts=parts,
         random_bytes=uow.random_bytes,
     )
+
+
+def sealed_type(media_type: str) -> str:
+    """A media type as the manifest has it: no parameters (those stand in the part's label), and of a form that it allows."""
+    bare = media_type.partition(";")[0].strip().lower()
+    return bare if re.fullmatch(r"[a-z]+/[a-z0-9.+-]{1,80}", bare) else "application/octet-stream"
 
 
 def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Prepared, sealed: SealedVersion) -> Version | None:
@@ -297,10 +304,9 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
         has_document=prepared.document is not None,
     )
     uow.insert(version)
-    document = [("Discharge document", prepared.document)] if prepared.document is not None else []
-    contents = [*document, *((letter.title, letter.content) for letter in prepared.letters)]
-    for position, (meta, (title, content), jwe) in enumerate(zip(sealed.manifest.parts, contents, sealed.jwes, strict=True)):
-        label = PartLabel(title, digest_of(content))
+    labels = [PartLabel("Discharge document", digest_of(prepared.document), FHIR_JSON)] if prepared.document is not None else []
+    labels += [PartLabel(letter.title, digest_of(letter.content), letter.media_type) for letter in prepared.letters]
+    for position, (meta, label, jwe) in enumerate(zip(sealed.manifest.parts, labels, sealed.jwes, strict=True)):
         uow.insert(
             Part(
                 uow.new_id(),

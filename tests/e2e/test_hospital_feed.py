@@ -1,4 +1,4 @@
-"""A whole hospital's MLLP feeds against a running service, judged by the simulation's truth. fsck is the oracle.
+"""A whole hospital's feeds, by MLLP, folder and HTTP, against a running service, judged by the simulation's truth. fsck is the oracle.
 
 WARDPOST_FEED_STAYS and WARDPOST_FEED_SEED make it bigger for the campaign.
 """
@@ -39,44 +39,21 @@ def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ..
         assert playing.service.process.poll() is None
     finally:
         playing.service.stop()
+    assert not [path.name for path in playing.watched.iterdir() if path.is_file()]
     assert after < before + 100, "memory is not flat"
     exchange = playing.opened()
     try:
         judge = Judge(exchange, playing.truth)
         judge.answers(book)
         judge.answers(again)
-        judge.custody(set(playing.ports))
-        homes = [home["code"] for home in playing.directory["homes"]]
-        judge.stays_and_homes(homes, set(playing.ports))
+        senders = set(playing.directory["senders"])
+        judge.custody(senders)
+        judge.letters_at_their_stay("LETTERS")
+        judge.stays_and_homes(playing.homes, senders)
     finally:
         exchange.store.close()
     print(f"\nresident memory {before:.0f} MB after the first playing, {after:.0f} MB after the second")
     print("\n".join(f"{number:5} {what}" for what, number in sorted(judge.figures.items())))
-    assert not judge.wrong, "\n".join(judge.wrong)
-    assert playing.service.cli("fsck").endswith("fsck: clean")
-
-
-def test_letters_of_the_folder_reach_their_stays(tmp_path: Path) -> None:
-    """The folder's Kettering files beside every MLLP feed: taken, at the stay that their visit has, and at the home byte for byte."""
-    playing = Playing(Service(tmp_path), make_feed(tmp_path, SEED + 2, 20, "--share", "care_home=0.6"), watched=tmp_path / "incoming")
-    playing.set_up()
-    playing.service.start()
-    try:
-        book = playing.play_with_picks()
-    finally:
-        playing.service.stop()
-    assert not [path.name for path in (tmp_path / "incoming").iterdir() if path.is_file()]
-    exchange = playing.opened()
-    try:
-        judge = Judge(exchange, playing.truth)
-        judge.answers(book)
-        judge.custody(playing.senders)
-        judge.letters_at_their_stay("LETTERS")
-        judge.stays_and_homes([home["code"] for home in playing.directory["homes"]], playing.senders)
-    finally:
-        exchange.store.close()
-    print("\n".join(f"{number:5} {what}" for what, number in sorted(judge.figures.items())))
-    assert judge.figures["Kettering letters at their visit"] > 3
     assert not judge.wrong, "\n".join(judge.wrong)
     assert playing.service.cli("fsck").endswith("fsck: clean")
 

@@ -12,6 +12,8 @@ from exchange.cli.demo_story import admission, letter, people
 from exchange.directory.entries import add_sender
 from exchange.intake.file_part import pack
 from exchange.records import Hold, Part, Stay, Submission, Version
+from exchange.transfer.match import PartLabel
+from exchange.transfer.publish import sealed_type
 from exchange.web.submissions import MAX_REQUEST_BYTES, MAX_SUBMISSION_BYTES
 from tests.app_kit import HOME, HOSPITAL
 from tests.e2e.api_kit import Api, api, code_of
@@ -191,3 +193,12 @@ def test_a_named_person_picks_the_home_by_the_hospitals_system(service: Api) -> 
     answer = confirm(200)
     assert answer.json()["state"] == "confirmed"
     assert confirm(200).json()["transfer"] == answer.json()["transfer"]
+
+
+def test_a_media_type_with_parameters_is_sealed_bare_and_read_by_its_character_set() -> None:
+    """A manifest has no parameters; the part's label keeps them for whoever reads it."""
+    words = "Café au lait, 37,5 °C"
+    assert sealed_type('Text/HTML; charset="iso-8859-1"') == "text/html"
+    assert sealed_type("nonsense") == sealed_type("x/y z") == "application/octet-stream"
+    assert PartLabel("", "", 'text/plain; charset="iso-8859-1"').text_of(words.encode("latin-1")) == words
+    assert PartLabel("", "", "text/plain; charset=klingon").text_of(words.encode()) == words

@@ -18,6 +18,7 @@ from exchange.errors import NotFound, Refused
 from exchange.fhir.codes import NHS_NUMBER
 from exchange.mailbox.collect import InboxItem
 from exchange.model import Caller
+from exchange.transfer.match import read_label
 from exchange.web.auth.tokens import Bearer, Tokens
 from exchange.web.errors import FHIR_JSON, fhir
 from exchange.web.fhir import views
@@ -154,7 +155,8 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
         part, content = exchange.collect_part(who, id)
         if ("/Bundle/" in request.url.path) != (part.media_type == FHIR_JSON):
             raise NotFound("part", "There is no such document here.", next_step="Use the url of DocumentReference.content.")
-        return Response(content, 200, {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}, part.media_type)
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(content, 200, headers, read_label(part.label).media_type)
 
     router.add_api_route("/Bundle/{id}", collect, methods=["GET"])
     router.add_api_route("/Binary/{id}", collect, methods=["GET"])

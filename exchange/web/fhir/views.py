@@ -59,7 +59,7 @@ def _attachment(part: Part, base: str) -> dict[str, object]:
     return {
         # Attachment.hash is SHA-1 in R4: not good enough to rely on.
         "extension": [{"url": CONTENT_DIGEST, "valueString": label.digest}],
-        "contentType": part.media_type,
+        "contentType": label.media_type,
         "url": f"{base}/fhir/{kind}/{part.id}",
         "size": part.size_bytes,
         "title": label.title,

@@ -70,7 +70,8 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         if part.transfer_id != transfer:
             raise NotFound("part", "There is no such letter here.", next_step="Go back to the papers.")
         headers = {**HEADERS, "Content-Security-Policy": "sandbox; default-src 'none'", "Content-Disposition": "inline"}
-        media_type = part.media_type + ("; charset=utf-8" if part.media_type == "text/plain" else "")
+        media_type = read_label(part.label).media_type
+        media_type += "; charset=utf-8" if media_type == "text/plain" else ""
         return Response(content, 200, headers, media_type)
 
     @router.post("/home/{transfer}/answer")
@@ -183,13 +184,13 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
     base = f"/home/{item.transfer.id}"
     letters = tuple(
         LetterFacts(
-            read_label(part.label).title,
+            label.title,
             part.media_type,
             part.size_bytes,
             f"{base}/letters/{part.id}",
-            opened.contents[part.id].decode("utf-8", "replace") if part.id in opened.contents else None,
+            label.text_of(opened.contents[part.id]) if part.id in opened.contents else None,
         )
-        for part in item.parts
+        for part, label in ((part, read_label(part.label)) for part in item.parts)
         if part.media_type != FHIR_JSON
     )
     withdrawn = delivery.state is DeliveryState.WITHDRAWN
