@@ -12,7 +12,7 @@ from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay,
 from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.status import Standing
 from exchange.web.board.transfer import transfer_page
-from exchange.web.board.view import board_view, row_of
+from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import ward_page
 from exchange.web.home import Renderer
 from exchange.web.home.facts import Frame
@@ -147,6 +147,8 @@ def pages() -> Mapping[str, bytes]:
         "board-empty": board(),
         "board-one": board(known["harold-sampleton"]),
         "board-many": board(*known.values()),
+        "board-friday": render("friday.html", frame=FRAME, view=friday_view(many(), NOW)),
+        "board-friday-empty": render("friday.html", frame=FRAME, view=friday_view([], NOW)),
         "board-act": board(*known.values(), shown="act"),
         "board-owner": board(*known.values(), owner="Pharmacy"),
         "board-none-fits": board(known["harold-sampleton"], shown="act"),

@@ -8,7 +8,7 @@ from exchange.directory.links import SignedIn
 from exchange.errors import Refused
 from exchange.model import Caller, PersonRole
 from exchange.web.board.transfer import transfer_page
-from exchange.web.board.view import board_view, row_of
+from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import known_before, ward_page
 from exchange.web.board.ward_form import first_field, read_fields
 from exchange.web.session import HEADERS, Pages
@@ -30,6 +30,13 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
         page = int(number) if number.isascii() and number.isdecimal() and len(number) < 6 else 1
         view = board_view(standings, now, shown=asked.get("show", ""), owner=asked.get("owner", ""), page=page)
         return pages.html("board.html", frame=pages.frame(request, who), view=view)
+
+    @router.get("/board/friday")
+    @pages.hospital
+    def friday(request: Request, who: SignedIn) -> Response:
+        standings = exchange.open_standings(who.person.org)
+        view = friday_view(standings, exchange.store.read(lambda uow: uow.now))
+        return pages.html("friday.html", frame=pages.frame(request, who), view=view)
 
     @router.get("/board/{transfer}")
     @pages.hospital
