@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from exchange.fhir.stated import Contact
+from exchange.gate.evaluate import Gap, GateResult
 from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
 from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
+from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.status import Standing
 from exchange.web.board.transfer import transfer_page
-from exchange.web.board.view import board_view
+from exchange.web.board.view import board_view, friday_view, row_of
+from exchange.web.board.ward import ward_page
 from exchange.web.home import Renderer
 from exchange.web.home.facts import Frame
 
@@ -101,6 +105,26 @@ def many() -> list[Standing]:
     ]  # fmt: skip
 
 
+def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str], **more: object) -> object:
+    """The ward's form of a transfer of which something is stated, and for which the gate still wants `rules` (id, owner)."""
+    gaps = tuple(Gap(rule, rule[:2], rule[3:], "missing", owner, "2026-11-27T15:30:00+00:00", False, rule[3:].capitalize(), "It hurts.",
+                     "The ward says it.", "") for rule, owner in rules)  # fmt: skip
+    gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", "letter and checked", gaps, (), (), "", "1", NOW.isoformat())
+    said = [StatedSupplement("Tomasz Mockley", "ward", "2026-11-27T11:05:00+00:00", dict(stated), "s1")] if stated else []
+    return ward_page(row_of(found, NOW), said, Contact("Ward 6", "01632 960106", "day and night"), gate, NOW, **more)  # type: ignore[arg-type]
+
+
+FULL = {
+    "full_list_in_letter": True,
+    "changes": {"decided_by": {"name": "Priya Pharmacist-Test", "role": "pharmacist"},
+                "lines": [{"medicine": "Amlodipine 5mg tablets", "status": "stopped", "was": "One", "reason": "Low blood pressure"}]},
+    "critical": [{"class": "anticoagulant", "present": True, "medicine": "Apixaban 2.5mg tablets", "next_due": "20:00", "in_bag": True,
+                  "last_dose": "2026-11-27T08:00:00+00:00"}],
+    "last_doses": {"chart_copy_in_bag": True}, "bag": {"items": 8, "shortest_supply_days": 3, "nothing_missing": True},
+    "nursing": {"lines": "All out", "same_as_before": True, "says": "Nora Nurse-Test"},
+}  # fmt: skip
+
+
 def crowd(count: int) -> list[Standing]:
     return [
         standing(f"Sample Person{n:03}", f"2026-11-28T{n % 24:02}:00:00+00:00", *([gap("ward", "Skin")] * (n % 3))) for n in range(count)
@@ -123,6 +147,8 @@ def pages() -> Mapping[str, bytes]:
         "board-empty": board(),
         "board-one": board(known["harold-sampleton"]),
         "board-many": board(*known.values()),
+        "board-friday": render("friday.html", frame=FRAME, view=friday_view(many(), NOW)),
+        "board-friday-empty": render("friday.html", frame=FRAME, view=friday_view([], NOW)),
         "board-act": board(*known.values(), shown="act"),
         "board-owner": board(*known.values(), owner="Pharmacy"),
         "board-none-fits": board(known["harold-sampleton"], shown="act"),
@@ -130,4 +156,22 @@ def pages() -> Mapping[str, bytes]:
         "board-paged": board(*crowd(60), page=2),
         **{f"board-{id}": one(found) for id, found in known.items()},
         "board-transfer-long": one(long),
+        "ward-empty": render("ward.html", frame=FRAME, view=ward(known["edith-testperson"], {}, ("27-skin", "ward"))),
+        "ward-gaps": render(
+            "ward.html",
+            frame=FRAME,
+            view=ward(known["edith-testperson"], FULL, ("16-last dose", "ward"), ("27-skin", "ward"), ("36-resuscitation", "doctor")),
+        ),
+        "ward-done": render("ward.html", frame=FRAME, view=ward(known["harold-sampleton"], FULL)),
+        "ward-wrong": render(
+            "ward.html",
+            frame=FRAME,
+            view=ward(
+                known["edith-testperson"],
+                FULL,
+                typed={"bag.items": "four", "contact.phone": LONG_NAME},
+                errors={"bag.items": "This must be a whole number", "contact.phone": "This must be a telephone number"},
+            ),
+        ),
+        "ward-kept": render("ward_kept.html", frame=FRAME, view=ward(known["edith-testperson"], FULL, ("27-skin", "ward"))),
     }

@@ -3,6 +3,7 @@
 import importlib.util
 import stat
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,7 @@ from exchange.config import LOOPBACK, Settings
 from exchange.errors import Refused, WardpostError
 from exchange.intake.tls import server_context
 from exchange.model import Environment
+from exchange.transfer.workdays import WARN_BEFORE, england
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class Note:
     words: str
 
 
-def look_at(settings: Settings) -> list[Note]:
+def look_at(settings: Settings, today: date) -> list[Note]:
     """Every note, the unsafe ones first. Reads no rows and needs no key."""
     notes: list[Note] = []
     if settings.environment is Environment.TRIAL:
@@ -40,6 +42,9 @@ def look_at(settings: Settings) -> list[Note]:
         notes.append(Note(False, f"Keep a copy of {settings.kek} apart from the backups of {settings.data}: without it the data is lost."))
     if settings.data.exists() and settings.data.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         notes.append(Note(True, f"{settings.data} can be read by others: chmod 700 it."))
+    left = england().last - today
+    if left < WARN_BEFORE:
+        notes.append(Note(left < timedelta(0), f"Bank holidays are known up to {england().last}: add years to bank-holidays-england.json."))
     if settings.postgres:
         notes += _of_postgres(settings)
     for name in ("exchange", "adapters"):

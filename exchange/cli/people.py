@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from exchange.app import Exchange
     from exchange.model import Caller
+    from exchange.web.board.view import Row
 
 holds = typer.Typer(help="What waits for a person: list, replay, release.", no_args_is_help=True)
 
@@ -47,6 +48,33 @@ def transfers(
             bodies = [{"group": row.group, **status_json(by_id[row.id], exchange.names_in(by_id[row.id]))} for row in here]
             print(json.dumps({"page": page, "pages": last, "transfers": bodies}, ensure_ascii=False, indent=1))
             return
+    _show_rows(here, format, "Open transfers", "No transfer is open.")
+    if page < last and format == "text":
+        print(f"Page {page} of {last}. Next: wardpost transfers --page {page + 1}", file=sys.stderr)
+
+
+def friday(
+    org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")] = "",
+    format: Annotated[str, typer.Option(help="text, json or csv.")] = "text",
+    data: Data = None,
+) -> None:
+    """The Friday list: who leaves up to the next working day and one more, and everyone with a home picked, with gaps by owner."""
+    from dataclasses import asdict
+
+    from exchange.web.board.view import friday_rows
+
+    with service(data) as exchange:
+        rows = friday_rows(exchange.open_standings(org.upper()), exchange.store.read(lambda uow: uow.now))
+    if format == "json":
+        kept = ("id", "group", "leaves", "leaves_more", "ward", "home", "home_words", "fixes")
+        body = [{"badge": row.badge.words, **{name: value for name, value in asdict(row).items() if name in kept}} for row in rows]
+        print(json.dumps({"transfers": body}, ensure_ascii=False, indent=1))
+        return
+    _show_rows(rows, format, "The Friday list", "Nobody is on the list.")
+
+
+def _show_rows(found: "Sequence[Row]", format: str, title: str, empty: str) -> None:
+    """Rows of the board as a table or CSV, without names."""
     columns = ("id", "group", "leaves", "when", "home", "papers", "who fixes what", "the home")
     rows = [
         (
@@ -59,15 +87,13 @@ def transfers(
             "; ".join(f"{fix.owner}, {fix.by}: {', '.join(fix.whats)}" for fix in row.fixes) or "nothing",
             row.home_words,
         )
-        for row in here
+        for row in found
     ]
     if format == "csv":
         _print_csv(columns, rows)
         return
     short = [(r[0], "\n".join(filter(None, r[1:4])), f"{r[4]}\n{r[5]}", r[6].replace("; ", "\n"), r[7]) for r in rows]
-    show("Open transfers", ("id", "leaves", "home and papers", "who fixes what", "the home"), short, "No transfer is open.")
-    if page < last:
-        print(f"Page {page} of {last}. Next: wardpost transfers --page {page + 1}", file=sys.stderr)
+    show(title, ("id", "leaves", "home and papers", "who fixes what", "the home"), short, empty)
 
 
 def _print_csv(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:

@@ -82,6 +82,8 @@ def doctor(
     data: Data = None, states: Annotated[bool, typer.Option(help="Print the picture of a transfer's states and end.")] = False
 ) -> None:
     """Name every setting that is unsafe or unfinished, and what to do about it. Exit 1 when one is unsafe."""
+    from datetime import UTC, datetime
+
     from exchange.cli.doctor import look_at
     from exchange.transfer.states import picture
 
@@ -90,7 +92,7 @@ def doctor(
         return
     from exchange.config import load_settings
 
-    notes = look_at(load_settings(data=data))
+    notes = look_at(load_settings(data=data), datetime.now(UTC).date())
     for note in notes:
         print(f"{'UNSAFE' if note.is_unsafe else 'note'}: {note.words}")
     if any(note.is_unsafe for note in notes):

@@ -62,7 +62,8 @@ def assemble(
     lists = [source.draft for source in ordered if source.draft.kind is SourceKind.LIST or _is_signed(source.draft)]
     tables = [draft for draft in lists if draft.kind is SourceKind.LIST]
     told = [*letters, *tables, *records, *feeds]  # letters and records speak first, so that any feed's word comes later and wins
-    stated, said = merge(supplements)
+    members, said = merge(supplements)
+    stated = msgspec.convert(members, Stated)
     roles = ("ward", *codes.PARTICIPANTS, "gp", "gp-practice")
     others = [*letters, *records]
     people = [entry for role in roles for entry in _newest_entries(feeds, role) or _newest_entries(others, role)]
@@ -144,7 +145,7 @@ def letters_of(sources: Iterable[Source]) -> tuple[Letter, ...]:
     return tuple(letter for letters in standing for letter in letters if letter.status is LetterStatus.FINAL)
 
 
-def merge(supplements: Iterable[StatedSupplement]) -> tuple[Stated, dict[str, Statement]]:
+def merge(supplements: Iterable[StatedSupplement]) -> tuple[dict[str, object], dict[str, Statement]]:
     """For each top-level member the newest statement (by said_at, then id), and who made it."""
     members: dict[str, object] = {}
     said: dict[str, Statement] = {}
@@ -152,7 +153,7 @@ def merge(supplements: Iterable[StatedSupplement]) -> tuple[Stated, dict[str, St
         told = {name: value for name, value in supplement.content.items() if name != "said_at"}
         members |= told
         said |= dict.fromkeys(told, Statement(supplement.person, supplement.role, supplement.said_at, supplement.id))
-    return msgspec.convert(members, Stated), {name: said[name] for name in Stated.__struct_fields__ if name in said}
+    return members, {name: said[name] for name in Stated.__struct_fields__ if name in said}
 
 
 def _written_at(sources: Sequence[Source], supplements: Iterable[StatedSupplement]) -> str:

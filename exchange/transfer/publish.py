@@ -172,28 +172,32 @@ def prepare(gathered: Gathered, now: datetime, check: DocumentCheck) -> Prepared
         return None
     if gathered.site is None or gathered.is_blocked or not gathered.sources:
         return None
-    number = gathered.transfer.versions + 1
-    content = assemble(
-        transfer_id=gathered.transfer.id,
-        version=number,
-        sender=gathered.sender,
-        site=gathered.site,
-        sources=gathered.sources,
-        supplements=gathered.supplements,
-        ward_contacts=ward_contacts(gathered.profile),
-    )
+    content, document, gate = judge(gathered, gathered.site, now)
     if not gathered.is_identity_settled and any(conflict.element == "identity" for conflict in content.conflicts):
         return IdentityConflict()
     if not content.letters:
         return None
-    document = build_document(content)
     lost = [f"count-{conflict.rule}" for conflict in content.conflicts if conflict.element == "count"]
     failed = (*check(document, content.counts()), *lost)
-    gate = evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
     shown = shown_digest(document, content.letters, gate, bool(failed))
     if gathered.last is not None and gathered.last.shown.text() == shown and gathered.transfer.state is TransferState.PUBLISHED:
         return None
-    return Prepared(number, content, None if failed else dump(document), content.letters, gate, shown, failed)
+    return Prepared(content.version, content, None if failed else dump(document), content.letters, gate, shown, failed)
+
+
+def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[Content, dict[str, object], GateResult]:
+    """What is known of a transfer as the next version would have it, its document, and the gate at this moment."""
+    content = assemble(
+        transfer_id=gathered.transfer.id,
+        version=gathered.transfer.versions + 1,
+        sender=gathered.sender,
+        site=site,
+        sources=gathered.sources,
+        supplements=gathered.supplements,
+        ward_contacts=ward_contacts(gathered.profile),
+    )
+    document = build_document(content)
+    return content, document, evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
 
 
 def ward_contacts(profile: SenderProfile) -> dict[str, Contact]:

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Hold, Organisation, Stay, Submission, Transfer, Version
 from exchange.transfer.match import Summary, read_identity, read_summary
 from exchange.transfer.transfers import get_transfer
+from exchange.transfer.workdays import weekend
 
 # A transfer leaves the list when its day is past and the home has read it and said yes; else after two weeks.
 LISTED_FOR = timedelta(days=14)
@@ -124,17 +125,8 @@ def _is_done(found: Standing, now: datetime) -> bool:
     return bool(found.transfer.leaving_on) and found.transfer.leaving_on[:10] < today and is_read
 
 
-def weekend(now: datetime) -> tuple[datetime, datetime]:
-    """The weekend that is on or comes next: Friday 12:00 to Monday 08:00 in London (bank holidays are not known yet)."""
-    local = now.astimezone(LONDON).replace(tzinfo=None)  # by the clock on the wall: a weekend may change its offset
-    end = datetime.combine(local.date() - timedelta(days=local.weekday()), time(8))
-    if local >= end:
-        end += timedelta(days=7)
-    return (end - timedelta(days=2, hours=20)).replace(tzinfo=LONDON), end.replace(tzinfo=LONDON)
-
-
 def is_weekend(found: datetime | date, now: datetime) -> bool:
-    """Whether a moment lies in that weekend. A day without a time counts from Friday to Sunday."""
+    """Whether a moment lies in the weekend that is on or comes next. A day without a time counts from the last working day on."""
     start, end = weekend(now)
     if isinstance(found, datetime):
         return start <= found < end

@@ -128,10 +128,10 @@ class Pages:
             desk_who=desk.name if desk else "",
         )
 
-    async def form(self, request: Request) -> FormData | WardpostError:
+    async def form(self, request: Request, limit_bytes: int = MAX_PAGE_FORM_BYTES, most_fields: int = 50) -> FormData | WardpostError:
         """The posted form, or why it is none; told on a page, after it is known who asks."""
         try:
-            return FormData([*await read_form(request, MAX_PAGE_FORM_BYTES)])
+            return FormData([*await read_form(request, limit_bytes, most_fields)])
         except WardpostError as problem:
             return problem
 

@@ -70,6 +70,22 @@ def test_another_hospital_and_a_home_see_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["text", "json", "csv"])
+def test_the_friday_list_on_the_command_line_and_its_page(tmp_path: Path, format: str) -> None:
+    with api(tmp_path) as found:
+        transfer = found.kit.story(1)
+        page = found.http.get("/board/friday", headers=sign_in(found, found.kit.worker))
+        assert (page.status_code, "Trialman" in page.text) == (200, True)
+        assert found.http.get("/board/friday", headers=sign_in(found, found.kit.carer)).status_code == 403
+    command = [WARDPOST, "friday", "--org", HOSPITAL, "--format", format, "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, env={**os.environ, "COLUMNS": "250"}, capture_output=True, text=True, timeout=60, check=True)
+    if format == "json":
+        assert [row["id"] for row in json.loads(done.stdout)["transfers"]] == [transfer]
+    assert transfer in done.stdout
+    assert "Pharmacy" in done.stdout
+    assert "Trialman" not in done.stdout
+
+
+@pytest.mark.parametrize("format", ["text", "json", "csv"])
 def test_the_list_on_the_command_line(tmp_path: Path, format: str) -> None:
     with api(tmp_path) as found:
         transfer = found.kit.story(1)

@@ -8,9 +8,10 @@ import pytest
 from lxml import html
 
 from exchange.model import AnswerKind
-from exchange.transfer.status import is_weekend, weekend
+from exchange.transfer.status import is_weekend
+from exchange.transfer.workdays import weekend
 from exchange.web.board.transfer import transfer_page
-from exchange.web.board.view import board_view, rows_of
+from exchange.web.board.view import board_view, friday_rows, rows_of
 from exchange.web.home import Renderer
 from exchange.web.home.times import exact
 from tests import board_kit as kit
@@ -27,7 +28,10 @@ def test_a_page_is_whole_and_asks_for_no_script(name: str) -> None:
     ids = [str(found) for found in tree.xpath("//@id")]
     assert len(ids) == len(set(ids))
     assert not tree.xpath("//script|//style|//@style")
-    assert {form.get("action") for form in tree.forms} == {"/sign-out"}
+    assert {form.get("action") for form in tree.forms} <= {
+        "/sign-out",
+        *(f"/board/{row}/ward" for row in ("edith-testperson", "harold-sampleton")),
+    }
 
 
 def test_the_weekend_comes_first_then_by_time_an_unknown_time_first_on_its_day() -> None:
@@ -96,3 +100,21 @@ def test_hostile_words_come_out_as_words() -> None:
         page = Renderer().render(template, frame=kit.FRAME, view=view).decode()
         assert "<script" not in page
         assert "\u202e" not in page
+
+
+def test_the_friday_list_has_who_leaves_soon_and_every_picked_home() -> None:
+    far = [kit.standing("Far Picked", "2026-12-09"), kit.standing("Far Unpicked", "2026-12-09", home=None, versions=0),
+           kit.standing("Soon Unpicked", "2026-12-01", home=None, versions=0),
+           kit.standing("Left Already", "2026-11-27", left="2026-11-27T09:00:00+00:00"),
+           kit.standing("Taken Back", "2026-11-28", withdrawn="discharge_cancelled")]  # fmt: skip
+    assert [row.name for row in friday_rows(far, kit.NOW)] == ["Soon Unpicked", "Far Picked"]
+
+
+def test_the_board_knows_the_weekend_of_easter() -> None:
+    thursday = datetime(2026, 4, 2, 14, tzinfo=UTC)
+    found = [kit.standing("Ann Easter-Test", "2026-04-06"), kit.standing("Bo Tuesday-Test", "2026-04-07")]
+    view = board_view(found, thursday)
+    assert [(title, note, [row.name for row in rows]) for title, note, rows in view.tables] == [
+        ("This weekend", "Thursday 12:00 to Tuesday 08:00", ["Ann Easter-Test"]),
+        ("After the weekend", "", ["Bo Tuesday-Test"]),
+    ]

@@ -1,14 +1,20 @@
-"""The hospital's pages under /board: the open transfers, and one transfer with its gaps, answers and timeline."""
+"""The hospital's pages under /board: the open transfers, one transfer with its gaps, answers and timeline, and the ward's form for it."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from exchange.app import Exchange
 from exchange.directory.links import SignedIn
-from exchange.model import Caller
+from exchange.errors import Refused
+from exchange.model import Caller, PersonRole
 from exchange.web.board.transfer import transfer_page
-from exchange.web.board.view import board_view
-from exchange.web.session import Pages
+from exchange.web.board.view import board_view, friday_view, row_of
+from exchange.web.board.ward import known_before, ward_page
+from exchange.web.board.ward_form import first_field, read_fields
+from exchange.web.session import HEADERS, Pages
+
+# Every field of a Supplement of an odd person, each letter of a script of four bytes written as %XX.
+MAX_WARD_FORM_BYTES, MOST_WARD_FIELDS = 1_048_576, 2_000
 
 
 def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
@@ -25,11 +31,68 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
         view = board_view(standings, now, shown=asked.get("show", ""), owner=asked.get("owner", ""), page=page)
         return pages.html("board.html", frame=pages.frame(request, who), view=view)
 
+    @router.get("/board/friday")
+    @pages.hospital
+    def friday(request: Request, who: SignedIn) -> Response:
+        standings = exchange.open_standings(who.person.org)
+        view = friday_view(standings, exchange.store.read(lambda uow: uow.now))
+        return pages.html("friday.html", frame=pages.frame(request, who), view=view)
+
     @router.get("/board/{transfer}")
     @pages.hospital
     def one(request: Request, who: SignedIn, transfer: str) -> Response:
         found, names = exchange.view_standing(Caller(who.person.org, person=who.person.id), transfer)
         now = exchange.store.read(lambda uow: uow.now)
         return pages.html("board_transfer.html", frame=pages.frame(request, who), view=transfer_page(found, names, now))
+
+    def show_form(request: Request, who: SignedIn, transfer: str, template: str = "ward.html", **more: object) -> Response:
+        found, _ = exchange.view_standing(Caller(who.person.org, person=who.person.id), transfer)
+        if who.person.role is PersonRole.AUDITOR:
+            raise Refused("scope", "An auditor reads and states nothing.", next_step="Ask the ward to fill this in.")
+        if found.is_back:
+            raise Refused("transfer_withdrawn", "This was taken back: there is nothing to fill in.", next_step="Go back to the board.")
+        now = exchange.store.read(lambda uow: uow.now)
+        view = ward_page(row_of(found, now), *exchange.look_again(transfer), now, **more)  # type: ignore[arg-type]  # members by name
+        return pages.html(template, 422 if view.errors else 200, frame=pages.frame(request, who), view=view)
+
+    @router.get("/board/{transfer}/ward")
+    @pages.hospital
+    def ward(request: Request, who: SignedIn, transfer: str) -> Response:
+        return show_form(request, who, transfer)
+
+    @router.get("/board/{transfer}/ward/kept")
+    @pages.hospital
+    def kept(request: Request, who: SignedIn, transfer: str) -> Response:
+        return show_form(request, who, transfer, "ward_kept.html")
+
+    @router.post("/board/{transfer}/ward")
+    async def state(request: Request, transfer: str) -> Response:
+        posted = await pages.form(request, MAX_WARD_FORM_BYTES, MOST_WARD_FIELDS)
+
+        @pages.hospital
+        def keep(request: Request, who: SignedIn) -> Response:
+            form = pages.checked(request, posted)
+            typed = {name: str(value) for name, value in form.items() if name not in ("csrf", "base", "more")}
+            if more := str(form.get("more", "")):
+                return show_form(request, who, transfer, typed=typed, more=more)
+            page = show_form(request, who, transfer, typed=typed)  # whose transfer it is, and whether it still asks
+            supplements, directory, _ = exchange.look_again(transfer)
+            newest = supplements[-1].id if supplements else ""
+            before, current = (known_before(supplements, directory, base) for base in (str(form.get("base", "")), newest))
+            filled = read_fields(typed, before)
+            # Sent twice: the second says nothing new. Said by another meanwhile: this person looks at it once more.
+            new = {name: value for name, value in filled.content.items() if value != current.get(name)}
+            errors = {
+                first_field(typed, name): "Somebody answered this while you wrote. If yours is right, send again"
+                for name in new if before.get(name) != current.get(name)
+            } or filled.errors  # fmt: skip
+            if errors:
+                return show_form(request, who, transfer, typed=typed, errors=errors)
+            if new:
+                exchange.add_supplement(transfer, who.person.id, new, who.person.org)
+                exchange.woken()
+            return RedirectResponse(f"/board/{transfer}/ward/kept", 303, HEADERS) if page.status_code == 200 else page
+
+        return keep(request)
 
     return router

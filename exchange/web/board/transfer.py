@@ -34,6 +34,7 @@ class TransferPage:
     home_phone: str
     home_tel: str
     papers: str
+    ward_url: str
     notices: tuple[Notice, ...]
     gaps: tuple[Gap, ...]
     warnings: tuple[Gap, ...]
@@ -63,6 +64,7 @@ def transfer_page(found: Standing, names: Mapping[str, str], now: datetime) -> T
         home_phone=phone,
         home_tel=dialled(phone),
         papers=f"Version {newest.number}, sent {times.exact(newest.published_at, now)}" if newest else "Not sent yet",
+        ward_url="" if found.is_back else f"/board/{found.transfer.id}/ward",
         notices=tuple(_notices(found, names, now)),
         gaps=() if found.is_back else read_gaps(found.gate, "gaps", person.ward, now),
         warnings=() if found.is_back else read_gaps(found.gate, "warnings", person.ward, now),

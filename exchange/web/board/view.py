@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from exchange.intake.holds import POLICY
 from exchange.model import AnswerKind
 from exchange.transfer.status import Standing, is_weekend
+from exchange.transfer.workdays import friday_list_end, weekend
 from exchange.web.home import times
 from exchange.web.home.answers import ASK, CANNOT, given_words
 from exchange.web.home.facts import Mark
@@ -99,6 +100,36 @@ def rows_of(standings: Sequence[Standing], now: datetime) -> list[Row]:
     return sorted((row_of(found, now) for found in standings), key=lambda row: (GROUPS.index(row.group), *row.order))
 
 
+def friday_rows(standings: Sequence[Standing], now: datetime) -> list[Row]:
+    """The Friday list (practice.md 2): who is expected to leave up to the next working day and one more, and who has a home picked
+    for any day. Nobody who left or is not leaving."""
+    last = friday_list_end(now)
+    found = []
+    for standing in standings:
+        day = times.day_of(times.moment(standing.transfer.leaving_on))
+        if not standing.is_back and not standing.person.left_at and (standing.home is not None or (day is not None and day <= last)):
+            found.append(standing)
+    return rows_of(found, now)
+
+
+def friday_view(standings: Sequence[Standing], now: datetime) -> BoardView:
+    """The Friday list as one printable page."""
+    rows = friday_rows(standings, now)
+    last, gaps = times.day(friday_list_end(now), now), sum(len(fix.whats) for row in rows for fix in row.fixes)
+    return BoardView(
+        title="The Friday list",
+        lead=f"Expected to leave up to {last}, and everyone with a home picked: {len(rows)}, with {gaps} to fix.",
+        owners=tuple(_owners(rows, now)),
+        choices=(),
+        only="",
+        tables=tuple((group, _when(group, now), found) for group in GROUPS if (found := tuple(row for row in rows if row.group == group))),
+        where="",
+        back_url="/board",
+        more_url="",
+        made=times.at(now, now),
+    )
+
+
 def board_view(standings: Sequence[Standing], now: datetime, *, shown: str = "", owner: str = "", page: int = 1) -> BoardView:
     """One page of the board. An unknown choice shows all; a page past the end shows the last."""
     rows = rows_of(standings, now)
@@ -118,10 +149,10 @@ def board_view(standings: Sequence[Standing], now: datetime, *, shown: str = "",
     return BoardView(
         title=f"Leaving for a care home ({sum(row.acts for row in rows)} to act on)",
         lead=f"{still} open{': ' if told else ''}{told}." if rows else "Nobody is leaving for a care home.",
-        owners=tuple(_owners(rows, now)),
+        owners=tuple(_owners([row for row in rows if row.group == WEEKEND], now)),
         choices=choices,
         only=owner,
-        tables=tuple((group, _when(group), found) for group in GROUPS if (found := tuple(row for row in here if row.group == group))),
+        tables=tuple((group, _when(group, now), found) for group in GROUPS if (found := tuple(row for row in here if row.group == group))),
         where=f"Page {page} of {last}" if last > 1 else "",
         back_url=_url(show=shown, owner=owner, page=str(page - 1)) if page > 1 else "",
         more_url=_url(show=shown, owner=owner, page=str(page + 1)) if page < last else "",
@@ -134,8 +165,9 @@ def _url(**query: str) -> str:
     return "/board" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def _when(group: str) -> str:
-    return {WEEKEND: "Friday 12:00 to Monday 08:00", PAST: "The home has not read the papers and said yes"}.get(group, "")
+def _when(group: str, now: datetime) -> str:
+    start, end = weekend(now)
+    return {WEEKEND: f"{start:%A %H:%M} to {end:%A %H:%M}", PAST: "The home has not read the papers and said yes"}.get(group, "")
 
 
 def row_of(found: Standing, now: datetime) -> Row:
@@ -266,15 +298,14 @@ def _group(found: Standing, when: datetime | date | None, now: datetime) -> str:
         return WEEKEND
     if day < now.astimezone(times.LONDON).date():
         return PAST
-    next_friday = now.astimezone(times.LONDON).date() + timedelta(days=(4 - now.astimezone(times.LONDON).weekday()) % 7)
-    return BEFORE if day <= next_friday and not is_weekend(now, now) else AFTER
+    return BEFORE if day <= weekend(now)[0].date() and not is_weekend(now, now) else AFTER
 
 
 def _owners(rows: Sequence[Row], now: datetime) -> Iterator[Owner]:
-    """Who still has what to fix for the weekend, the most pressing first."""
+    """Who still has what to fix, the most pressing first."""
     mine: dict[str, list[Fix]] = {}
     for row in rows:
-        for fix in row.fixes if row.group == WEEKEND else ():
+        for fix in row.fixes:
             mine.setdefault(fix.owner, []).append(fix)
     for name, found in sorted(mine.items(), key=lambda item: (min(fix.due for fix in item[1]), item[0])):
         late = sum(len(fix.whats) for fix in found if fix.is_past)

@@ -267,7 +267,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     return bytes(data)
 
 
-async def read_form(request: Request, limit_bytes: int = MAX_FORM_BYTES) -> list[tuple[str, str]]:
+async def read_form(request: Request, limit_bytes: int = MAX_FORM_BYTES, most_fields: int = 50) -> list[tuple[str, str]]:
     """A small urlencoded form."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         raise Refused(
@@ -275,6 +275,6 @@ async def read_form(request: Request, limit_bytes: int = MAX_FORM_BYTES) -> list
         )
     body = await read_body(request, limit_bytes)
     try:
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=most_fields)
     except ValueError:
-        raise Refused("parameter", "The form has more than 50 fields.", next_step="Send fewer.") from None
+        raise Refused("parameter", f"The form has more than {most_fields} fields.", next_step="Send fewer.") from None

@@ -28,7 +28,7 @@ def text(value: object, *path: str | int) -> str:
 def each(value: object, *path: str | int) -> tuple[Resource, ...]:
     """The objects in the list at a path."""
     found = find(value, *path)
-    return tuple(item for item in found if isinstance(item, Mapping)) if isinstance(found, list) else ()
+    return tuple(item for item in found if isinstance(item, Mapping)) if isinstance(found, list | tuple) else ()
 
 
 def codes(value: object, *path: str | int) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,198 @@
+"""The ward's two-minute form as a view: lines a–f of practice.md 4, then what else can be missing. A done line is one row. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+from markupsafe import Markup, escape
+
+from exchange.fhir import codes
+from exchange.fhir.stated import Contact, Stated
+from exchange.gate.evaluate import GateResult
+from exchange.transfer.assemble import StatedSupplement, merge
+from exchange.web.board.view import Row
+from exchange.web.board.ward_form import fields_of
+from exchange.web.home import times
+from exchange.web.home.view import Gap, read_gaps
+
+SPARE_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the form. `member`: what it states; `asks`: what the gate still wants of it; `told`: its answer in one row."""
+
+    letter: str
+    member: str
+    title: str
+    is_done: bool
+    told: str = field(repr=False)
+    source: str = field(repr=False)
+    asks: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WardPage:
+    """`fields` are what the inputs hold, kept as typed; `rows` the indexes to draw of each list; `base` the newest Supplement it shows."""
+
+    title: str
+    row: Row
+    base: str
+    steps: tuple[Step, ...]
+    more: tuple[Step, ...]
+    fields: Mapping[str, Markup] = field(repr=False)
+    errors: Mapping[str, str]
+    error_list: tuple[Mapping[str, str], ...]
+    rows: Mapping[str, Sequence[int]]
+    critical: tuple[tuple[int, str, str], ...]
+    kinds: Mapping[str, str]
+    gaps: tuple[Gap, ...]
+    badge_now: str
+    made: str
+
+
+def _changes(stated: Stated) -> str:
+    found = stated.changes
+    if found is None or not found.lines:
+        return "Nothing changed" if found and found.nothing_changed else ""
+    counts = {status: sum(line.status == status for line in found.lines) for status in ("stopped", "held", "new", "changed", "unchanged")}
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def _critical(stated: Stated) -> str:
+    named = [line.medicine for line in stated.critical or () if line.present]
+    return ", ".join(dict.fromkeys(named)) or ("None of these" if stated.critical else "")
+
+
+def _bag(stated: Stated) -> str:
+    bag = stated.bag
+    if bag is None:
+        return ""
+    words = (f"{bag.items} items" if bag.items is not None else "", f"supply for {bag.shortest_supply_days} days or more"
+             if bag.shortest_supply_days is not None else "", f"seal {bag.controlled.seal}" if bag.controlled.seal else "",
+             "nothing missing" if bag.nothing_missing else f"{len(bag.missing)} missing, planned" if bag.missing else "")  # fmt: skip
+    return ", ".join(filter(None, words))
+
+
+def _contact(stated: Stated) -> str:
+    found = stated.contact
+    return ", ".join(filter(None, (found.phone, found.who, found.hours))) if found else ""
+
+
+def _infection(stated: Stated) -> str:
+    found = stated.infection
+    return ": ".join(filter(None, (found.status.capitalize(), found.text))) if found else ""
+
+
+def _allergies(stated: Stated) -> str:
+    found = stated.allergies
+    if found is None:
+        return ""
+    return ", ".join(allergy.agent for allergy in found.list) or (f"None known ({', '.join(found.asked)})" if found.none_known else "")
+
+
+# Letter, member, title, the gate's rules that it answers, its answer in one row. The first six are the letters of practice.md 4.
+LINES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], ...] = (
+    ("a", "full_list_in_letter", "Full medicines list", ("11",),
+     lambda s: {True: "In the signed letter", False: "Not in the signed letter"}.get(s.full_list_in_letter, "")),  # type: ignore[arg-type]
+    ("b", "changes", "Stopped, held, new and changed", ("12",), _changes),
+    ("c", "critical", "Critical medicines", ("16", "18"), _critical),
+    ("d", "last_doses", "Other last doses", (),
+     lambda s: "A copy of the drug chart is in the bag" if s.last_doses and s.last_doses.chart_copy_in_bag else ""),
+    ("e", "bag", "The bag", ("19", "20"), _bag),
+    ("f", "contact", "Number that answers now", ("07",), _contact),
+    ("g", "allergies", "Allergies", ("10",), _allergies),
+    ("h", "infection", "Infection", ("26",), _infection),
+    ("i", "resuscitation", "Resuscitation form (DNACPR)", ("36",), lambda s: {"yes": "There is a form", "no": "There is no form"}.get(
+        s.resuscitation.form, "") if s.resuscitation else ""),
+    ("j", "nursing", "Skin, lines and daily care", ("27", "28", "35"), lambda s: ", ".join(filter(None, (
+        s.nursing.skin, s.nursing.lines, "the rest as before admission" if s.nursing.same_as_before else ""))) if s.nursing else ""),
+)  # fmt: skip
+
+
+def known_before(supplements: Sequence[StatedSupplement], directory: Contact | None, base: str) -> dict[str, object]:
+    """What a form that was opened at Supplement `base` showed: the newest statements up to it, and the directory's number for the ward."""
+    ids = [supplement.id for supplement in supplements]
+    shown = supplements[: ids.index(base) + 1] if base in ids else ()
+    members, _ = merge(shown)
+    if "contact" not in members and directory is not None:
+        members["contact"] = {name: value for name, value in msgspec.to_builtins(directory).items() if value}
+    return members
+
+
+def ward_page(
+    row: Row,
+    supplements: Sequence[StatedSupplement],
+    directory: Contact | None,
+    gate: GateResult | None,
+    now: datetime,
+    *,
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    more: str = "",
+) -> WardPage:
+    """The form of one transfer; with `typed`, as it was posted. `more`: the list, or kind as `critical.insulin`, that gets more rows."""
+    base = supplements[-1].id if supplements else ""
+    members = known_before(supplements, directory, base)
+    stated, errors = msgspec.convert(members, Stated), dict(errors or {})
+    fields = dict(typed) if typed is not None else fields_of(members)
+    _, said = merge(supplements)
+    steps = tuple(_step(line, stated, members, gate, errors, {name: f"{s.person}, {_when(s.said_at, now)}" for name, s in said.items()})
+                  for line in LINES)  # fmt: skip
+    rows = {
+        name: _rows(fields, name, SPARE_ROWS * (2 if more == name else 1)) for name in ("changes.lines", "bag.missing", "allergies.list")
+    }
+    open_steps = sum(not step.is_done for step in steps)
+    return WardPage(
+        title=f"{row.name}: " + (f"{open_steps} answer{'s'[: open_steps != 1]} needed" if open_steps else "nothing left to answer"),
+        row=row,
+        base=base,
+        steps=steps[:6],
+        more=steps[6:],
+        fields={name: Markup(escape(value)) for name, value in fields.items()},  # noqa: S704  # escaped here: an input keeps what was typed
+        errors=errors,
+        error_list=tuple({"text": words, "href": f"#{name}"} for name, words in errors.items()),
+        rows=rows,
+        critical=tuple(_ticks(fields, more.removeprefix("critical."))),
+        kinds=codes.CRITICAL,
+        gaps=read_gaps(msgspec.to_builtins(gate), "gaps", row.ward, now) if gate else (),
+        badge_now=gate.badge if gate else "",
+        made=times.at(now, now),
+    )
+
+
+def _when(at: str, now: datetime) -> str:
+    return times.said(at, now, short=True)
+
+
+def _step(line: tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], stated: Stated, members: Mapping[str, object],
+          gate: GateResult | None, errors: Mapping[str, str], said: Mapping[str, str]) -> Step:  # fmt: skip
+    letter, member, title, rules, tell = line
+    open_gaps = [gap for gap in (gate.gaps if gate else ()) if gap.rule[:2] in rules]
+    is_wrong = any(name == member or name.startswith(member + ".") for name in errors)
+    is_asked = member in ("full_list_in_letter", "changes", "critical", "last_doses", "bag", "contact") or bool(open_gaps)
+    is_done = not open_gaps and not is_wrong and (member in members or not is_asked)
+    told = tell(stated) or ("Nothing more is asked" if is_done else "")
+    source = said.get(member) or ("The ward's directory" if member in members else "The hospital's systems")
+    return Step(letter, member, title, is_done, told, source, tuple(gap.detail or gap.what for gap in open_gaps if member in members))
+
+
+def _rows(fields: Mapping[str, str], name: str, spare: int) -> Sequence[int]:
+    """Each row that holds something, and some empty ones."""
+    used = {int(at) for key, value in fields.items() if value.strip() and key.startswith(name + ".")
+            and (at := key[len(name) + 1 :].partition(".")[0]).isdecimal() and len(at) < 3}  # fmt: skip
+    return range(min(100, max(used, default=-1) + 1 + spare))
+
+
+def _ticks(fields: Mapping[str, str], more: str) -> Sequence[tuple[int, str, str]]:
+    """(index, class, its words) of each row of the tick list: the filled ones, then each class that has none."""
+    filled = {int(at): kind for key, kind in fields.items() if key.startswith("critical.") and key.endswith(".class")
+              and (at := key.split(".")[1]).isdecimal() and len(at) < 3 and kind in codes.CRITICAL}  # fmt: skip
+    free = (at for at in range(99) if at not in filled)
+    missing = [kind for kind in codes.CRITICAL if kind not in filled.values()]
+    found = [*filled.items(), *((next(free), kind) for kind in missing)]
+    if more in codes.CRITICAL:
+        found.append((next(free), more))
+    order = list(codes.CRITICAL)
+    return [(at, kind, codes.CRITICAL[kind]) for at, kind in sorted(found, key=lambda each: (order.index(each[1]), each[0]))]
