@@ -10,6 +10,7 @@ from exchange.config import LOOPBACK, Settings
 from exchange.errors import Refused, WardpostError
 from exchange.intake.tls import server_context
 from exchange.model import Environment
+from exchange.notices.smtp import mailer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def look_at(settings: Settings) -> list[Note]:
         notes.append(Note(False, f"Keep a copy of {settings.kek} apart from the backups of {settings.data}: without it the data is lost."))
     if settings.data.exists() and settings.data.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         notes.append(Note(True, f"{settings.data} can be read by others: chmod 700 it."))
+    notes += _of_mail(settings)
     if settings.postgres:
         notes += _of_postgres(settings)
     for name in ("exchange", "adapters"):
@@ -62,6 +64,16 @@ def _certificate(settings: Settings) -> list[Note]:
     if settings.mllp_client_ca is None:
         notes.append(Note(True, "MLLP takes anybody who reaches its port. Set WARDPOST_MLLP_CLIENT_CA, and client_name in each profile."))
     return notes
+
+
+def _of_mail(settings: Settings) -> list[Note]:
+    try:
+        mailer = mailer_of(settings)
+    except Refused as problem:
+        return [Note(True, problem.diagnostics())]
+    return (
+        [] if mailer else [Note(False, "No e-mail is sent: nobody can ask for a new link. Set WARDPOST_SMTP_URL and WARDPOST_MAIL_FROM.")]
+    )
 
 
 def _of_postgres(settings: Settings) -> list[Note]:
