@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from adapters import cda, fhir, hl7v2, kettering, pdf
+from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
-from exchange.check.document_rules import check_document
+from exchange.check.document_rules import DOCUMENT, PROMISED, check_document
 from exchange.config import Settings
 from exchange.errors import Refused
 from exchange.fhir.draft import Draft, Item, Outcome, ReadingProfile, SourceKind, Unreadable
@@ -50,7 +50,7 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf, tabular)
 # Formats that a letter of another format may bring along: MDM with a FHIR document in its OBX.
 INSIDE: tuple[Adapter, ...] = (fhir, cda)
 
@@ -99,8 +99,9 @@ def _with_inside(draft: Draft, profile: ReadingProfile) -> Draft:
 
 
 def broken_rules(document: Mapping[str, object], expected: Mapping[str, int]) -> list[str]:
-    """Implements ports.DocumentCheck: R4 and UK Core by the checker, and what we promise of our own documents beyond that."""
-    found = {issue.rule for issue in Checker.load().check(dict(document)) if issue.severity in ("error", "fatal")}
+    """Implements ports.DocumentCheck: R4, UK Core and our own profile by the checker, and what we promise beyond that."""
+    issues = Checker.load().check(dict(document), profiles=[DOCUMENT])
+    found = {issue.rule for issue in issues if issue.severity in ("error", "fatal") or issue.rule in PROMISED}
     return sorted(found | {issue.rule for issue in check_document(document, expected)})
 
 

@@ -11,12 +11,13 @@ from typing import Final
 from adapters.cda import counter, header
 from adapters.cda.entries import read_entries
 from adapters.cda.sections import Narrative
-from adapters.cda.source import TEXT, Claim, Node, Source, account, attached, open_source
+from adapters.cda.source import START, TEXT, Claim, Node, Source, account, attached, open_source
 from exchange.fhir.draft import Draft, Entry, Letter, Outcome, ReadingProfile, SourceKind, Unreadable
 
 FORMAT: Final = "cda"
 _MARK: Final = re.compile(rb"<(?:[\w.-]+:)?(?:ClinicalDocument|DistributionEnvelope)[\s>/]")
-_ID: Final = re.compile(rb"ClinicalDocument[\s>].*?<(?:[\w.-]+:)?id\b([^>]*)>", re.DOTALL)
+_ID: Final = re.compile(rb"<(?:[\w.-]+:)?id\b([^>]*)>")
+_HEAD_BYTES: Final = 50_000
 _TRACKING: Final = re.compile(rb"""\btrackingid\s*=\s*["']([^"'<]*)["']""")
 _ATTRIBUTE: Final = re.compile(rb"""\b(root|extension)\s*=\s*["']([^"'<]*)["']""")
 _PLAIN_EVENT: Final = re.compile(r"[\w.-]{1,40}", re.ASCII)
@@ -32,11 +33,13 @@ def sniff(raw: bytes) -> bool:
 def source_id(raw: bytes) -> str:
     """The document's id, else the envelope's tracking id: what identifies this version at its sender."""
     plain = raw.replace(b"\x00", b"")
-    found = _ID.search(plain)
+    start = START.search(plain)
+    found = _ID.search(plain, start.end(), start.end() + _HEAD_BYTES) if start else None
     parts = dict(_ATTRIBUTE.findall(found[1])) if found else {}
-    tracking = _TRACKING.search(plain)
     number = "^".join(part for name in (b"root", b"extension") if (part := parts.get(name, b"").decode("latin-1").strip()))
-    return number or (tracking[1].decode("latin-1").strip() if tracking else "")
+    if not number and (tracking := _TRACKING.search(plain, 0, _HEAD_BYTES)):
+        number = tracking[1].decode("latin-1").strip()
+    return number
 
 
 def read(raw: bytes, profile: ReadingProfile) -> Draft:

@@ -8,9 +8,9 @@ import re
 from collections import Counter
 
 _TAGS = re.compile(
-    rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<(?P<close>/?)(?:[\w.-]+:)?"
-    rb"(?P<name>section|code|title|entry|templateId|substanceAdministration|observation|procedure|organizer|act)"
-    rb"(?=[\s/>])(?P<rest>(?:[^\"'<>]|\"[^\"]*\"|'[^']*')*+)>(?P<text>[^<]*)",
+    rb"<(?:!--.*?-->|!\[CDATA\[.*?\]\]>|(?P<close>/?)(?:[\w.-]+:)?"
+    rb"(?P<name>section|code|title|templateId|substanceAdministration|observation|procedure|organizer|act)"
+    rb"(?=[\s/>])(?P<rest>(?:[^\"'<>]|\"[^\"]*\"|'[^']*')*+)>(?P<text>[^<]*))",
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(rb"""(?:^|\s)(code|root|extension|moodCode)\s*=\s*(?:"([^"]*)"|'([^']*)')""")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from adapters.cda.medicines import medicine
 from adapters.cda.sections import Narrative, Section
-from adapters.cda.source import TEXT, Claim, Node
+from adapters.cda.source import MAX_NEAR, TEXT, Claim, Node
 from adapters.cda.types import amount, concept, status_concept, table, take_moment
 from adapters.hl7v2.types import put, put_moment
 from exchange.fhir.codes import NO_KNOWN, SCT
@@ -44,7 +44,7 @@ def read_entries(narrative: Narrative, zone: str, written: str) -> tuple[list[En
     admissions: list[Node] = []
     for section in narrative.sections:
         if not section.words:
-            section.node.near = narrative.words
+            section.node.near = narrative.words[:MAX_NEAR]
         for node, kind in statements(section):
             if kind == "medicine" and section.code == _CURRENT_LIST and has_discharge_list:
                 kind = ""
@@ -152,13 +152,13 @@ def _allergy(node: Node, narrative: Narrative, zone: str) -> Resource:
         else:
             number, words = NO_KNOWN[_NO_KNOWN_BY_KIND.get(category, "any")]
             code = {"coding": [{"system": SCT, "code": number, "display": words}], "text": words}
+    value, own, text = node.first("value"), node.first("code"), node.first("text")
+    if not code and (value.value("code") not in table("allergy_category") or value.first("originalText")):
+        code = concept(value, f"{path}.code", narrative.resolve)
+    if not code and _says(own):
+        code = concept(own, f"{path}.code", narrative.resolve)
     if not code:
-        value = node.first("value")
-        stated = value.value("code") if value.value("code") not in table("allergy_category") else ""
-        code = concept(value, f"{path}.code", narrative.resolve) if stated or narrative.resolve(value.first("originalText")) else {}
-        code = code or concept(node.first("code"), f"{path}.code", narrative.resolve) if not code and _says(node.first("code")) else code
-    if not code:
-        said = narrative.resolve(node.first("text")) or node.first("text").take(f"{path}.code.text", TEXT)
+        said = narrative.resolve(text) or text.take(f"{path}.code.text", TEXT)
         code = {"text": said or "Allergy: the source names no agent"}
     made["clinicalStatus"] = status_concept("allergyintolerance-clinical", "resolved" if ended and status == "active" else status)
     made["verificationStatus"] = verification
@@ -267,7 +267,7 @@ def _procedure(node: Node, narrative: Narrative, zone: str) -> Resource:
 def _say(node: Node, section: Section, narrative: Narrative) -> None:
     """A coded statement without a resource here, in words, unless the section's own text says all of them."""
     inner = [node, *(each for each in node.descendants() if each.name in _STATEMENTS)]
-    near = section.words or narrative.words
+    near = (section.words or narrative.words)[:MAX_NEAR]
     for each in inner:
         parts = [part for part in _parts(each, narrative) if part]
         if not parts or all(part in near for part in parts):

@@ -35,6 +35,8 @@ def medicine(node: Node, resolve: Resolve, zone: str, written: str) -> tuple[str
     elif not change and ended and written and instant_key(ended[:10]) < instant_key(written[: len(ended[:10])]):
         change = "stopped"
         notes.append(f"Ended {spoken(ended)}, as the source says")
+    elif ended:
+        notes.append(f"Until {spoken(ended)}, as the source says")
     put(made, "dosage", _dosage(node, times, resolve))
     reasons = [concept(each.first("value"), f"{_PATH}.reasonCode", resolve) for each in _inner(node, "RSON") if each.name == "observation"]
     put(made, "reasonCode", [reason for reason in reasons if reason])

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapters.cda.source import NARRATIVE, TEXT, Node
+from adapters.cda.source import MAX_NEAR, NARRATIVE, TEXT, Node
 from adapters.cda.types import table
 from exchange.fhir.draft import Entry
 
@@ -49,6 +49,7 @@ class Narrative:
 
     def __init__(self, document: Node) -> None:
         self.ids: dict[str, list[Node]] = {}
+        self._said: dict[str, str] = {}
         body = document.first("component", "structuredBody")
         self.sections = [section for node in body.all("component", "section") for section in self._read(node, "", _FALLBACK)]
         self.words = "\n".join(section.words for section in self.sections)
@@ -66,7 +67,7 @@ class Narrative:
             text.settle(NARRATIVE)
             section.blocks = blocks(text)
             section.words = "\n".join(map(block_words, section.blocks))
-            node.near = section.words
+            node.near = section.words[:MAX_NEAR]
             for each in text.descendants():
                 if "ID" in each.attrs:
                     self.ids.setdefault(each.attrs["ID"], []).append(each)
@@ -77,11 +78,13 @@ class Narrative:
     def resolve(self, node: Node) -> str:
         """The words that `reference` in this text or originalText points to; "" when there are none, or several that differ."""
         target = node.first("reference").value().removeprefix("#")
-        found = {plain(each) for each in self.ids.get(target, ())} - {""}
-        if len(found) != 1:
-            return ""
-        node.first("reference").claim("text", "value")
-        return found.pop()
+        if target not in self._said:
+            found = {plain(each) for each in self.ids.get(target, ())} - {""}
+            self._said[target] = found.pop() if len(found) == 1 else ""
+        if said := self._said[target]:
+            node.first("reference").claim("text", "value")
+            return said
+        return ""
 
 
 def _by_title(title: str) -> str:

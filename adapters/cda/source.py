@@ -8,7 +8,6 @@ characters or nesting above 256. A file above about 7.5 MB inside a document can
 import binascii
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,9 +18,11 @@ from exchange.fhir.draft import Item, Outcome, Unreadable
 from exchange.fhir.r4.xml import XmlRefused, parse
 
 MAX_VALUES = 150_000
+MAX_ATTRIBUTES = 200  # of one element; lxml looks each one up among all
+MAX_NEAR = 20_000  # characters of a text in which the words of an entry are looked for
 TEXT = ""
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
-_OWN = re.compile(rb"<(?:[\w.-]+:)?ClinicalDocument[\s>].*ClinicalDocument\s*>", re.DOTALL)
+START = re.compile(rb"<(?:[\w.-]+:)?ClinicalDocument[\s>]")
 _STRUCTURE = frozenset((
     "classCode", "moodCode", "typeCode", "determinerCode", "contextConductionInd", "contextControlCode", "inversionInd", "operator", "ID",
     "institutionSpecified", "mediaType", "representation", "xsi:type", "xsi:schemaLocation", "partType", "assigningAuthorityName",
@@ -102,9 +103,12 @@ class Node:
         self.whole = claim
 
     def descendants(self) -> "Iterator[Node]":
-        for child in self.children:
-            yield child
-            yield from child.descendants()
+        """Everything below, in the order of the file."""
+        stack = self.children[::-1]
+        while stack:
+            yield (node := stack.pop())
+            if node.children:
+                stack += node.children[::-1]
 
     def __bool__(self) -> bool:
         return self is not NOTHING
@@ -149,7 +153,7 @@ def _parsed(raw: bytes) -> etree._Element:
     try:
         return parse(raw)
     except XmlRefused as problem:
-        raise Unreadable(problem.reason.replace("-", "_"), str(problem).rstrip(".") + ".") from None
+        raise Unreadable("xml_refused", str(problem)) from None
 
 
 def _payload(element: etree._Element) -> bytes:
@@ -169,11 +173,31 @@ def _payload(element: etree._Element) -> bytes:
 def _own_bytes(raw: bytes, element: etree._Element) -> bytes:
     """The document cut out of its envelope, when it can stand alone; else all that was sent, so that no byte is made up."""
     encoding = (element.getroottree().docinfo.encoding or "UTF-8").upper()
-    found = _OWN.search(raw) if encoding in ("UTF-8", "ASCII", "US-ASCII") else None
+    start = START.search(raw) if encoding in ("UTF-8", "ASCII", "US-ASCII") else None
+    own = raw[start.start() : raw.find(b">", raw.rfind(b"ClinicalDocument")) + 1] if start else b""
     try:
-        return found[0] if found and etree.QName(parse(found[0])).localname == "ClinicalDocument" else raw
+        return own if etree.QName(parse(own)).localname == "ClinicalDocument" else raw
     except XmlRefused:
         return raw
+
+
+class _Names(dict[object, str]):
+    """Names without their namespace, made once each; `xsi:type` keeps its prefix."""
+
+    def __missing__(self, key: object) -> str:
+        name = str(key)
+        self[key] = found = f"xsi:{name[len(_XSI) :]}" if name.startswith(_XSI) else name.rpartition("}")[2]
+        return found
+
+
+class _Keys(dict[object, str]):
+    """The same for attributes: one of another namespace never hides one without."""
+
+    def __missing__(self, key: object) -> str:
+        name = str(key)
+        local = f"xsi:{name[len(_XSI) :]}" if name.startswith(_XSI) else f"*:{name.rpartition('}')[2]}"
+        self[key] = found = local if name.startswith("{") else name
+        return found
 
 
 class _Builder:
@@ -182,51 +206,42 @@ class _Builder:
     def __init__(self, element: etree._Element) -> None:
         self.values = 0
         self.document = NOTHING
-        self.names: dict[str, str] = {}
-        self.root = self.node(element, "/" + self.local(str(element.tag)))
-
-    def local(self, name: str) -> str:
-        found = self.names.get(name)
-        if found is None:
-            found = f"xsi:{name[len(_XSI) :]}" if name.startswith(_XSI) else name.rpartition("}")[2]
-            self.names[name] = found
-        return found
-
-    def key(self, name: str) -> str:
-        """An attribute's name; one of another namespace never hides one without."""
-        local = self.local(name)
-        return f"*:{local}" if name.startswith("{") and not name.startswith(_XSI) else local
+        self.names, self.keys = _Names(), _Keys()
+        self.root = self.node(element, "/" + self.names[element.tag])
 
     def node(self, element: etree._Element, position: str) -> Node:
-        names = self.names
-        tag = str(element.tag)
-        name = names.get(tag) or self.local(tag)
-        attrs = {self.key(key) if key[0] == "{" else key: str(value) for key, value in map(_strings, element.items())}
-        if name == "ClinicalDocument":
-            position = "/ClinicalDocument"
+        names, keys = self.names, self.keys
+        name, attrs = names[element.tag], {}
+        if len(own := element.keys()) > MAX_ATTRIBUTES:
+            raise Unreadable("too_many_values", f"An element has more than {MAX_ATTRIBUTES} attributes.", position=position)
+        if own:
+            attrs = {keys[key]: str(value) for key, value in element.items()}
         made = Node(name, attrs, element.text or "", element.tail or "", position)
         if name == "ClinicalDocument":
             self.document = made
+            made.position = position = "/ClinicalDocument"
         self.values += 1 + len(attrs)
         if self.values > MAX_VALUES:
             raise Unreadable("too_many_values", f"The document has more than {MAX_VALUES} values.")
         children = list(element)
-        if children:
-            tags = [str(child.tag) for child in children]
-            repeated = Counter(map(self.local, tags)) if len(set(tags)) < len(tags) else {}
+        if len(children) == 1:
+            made.children = [self.node(children[0], f"{position}/{names[children[0].tag]}")]
+        elif children:
+            tags = [names[child.tag] for child in children]
+            repeated = _repeated(tags)
             seen: dict[str, int] = {}
             for child, tag in zip(children, tags, strict=True):
-                name = names.get(tag) or self.local(tag)
-                at = f"{position}/{name}"
-                if repeated and repeated[name] > 1:
-                    seen[name] = seen.get(name, 0) + 1
-                    at = f"{at}[{seen[name]}]"
+                at = f"{position}/{tag}"
+                if tag in repeated:
+                    seen[tag] = number = seen.get(tag, 0) + 1
+                    at = f"{at}[{number}]"
                 made.children.append(self.node(child, at))
         return made
 
 
-def _strings(item: tuple[object, object]) -> tuple[str, str]:
-    return str(item[0]), str(item[1])
+def _repeated(tags: list[str]) -> set[str]:
+    once: set[str] = set()
+    return {tag for tag in tags if tag in once or once.add(tag)} if len(set(tags)) < len(tags) else set()  # type: ignore[func-returns-value]  # add gives None: false
 
 
 def attached(content: bytes) -> Claim:

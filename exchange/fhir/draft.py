@@ -24,11 +24,12 @@ class Unreadable(WardpostError):
 
 
 class SourceKind(StrEnum):
-    """What a submission can contribute. A letter freezes a version; facts only shape it; records (orders, dispenses, administrations,
-    results) add to what others own."""
+    """What a submission can contribute. A letter freezes a version; facts only shape it; a list (checked, without a letter) names the
+    medicines; records (orders, dispenses, administrations, results) add to what others own."""
 
     LETTER = "letter"
     FACTS = "facts"
+    LIST = "list"
     RECORDS = "records"
     CANCEL_DISCHARGE = "cancel_discharge"
     CANCEL_ADMISSION = "cancel_admission"

@@ -59,7 +59,9 @@ def assemble(
     letters = [source.draft for source in ordered if source.draft.kind is SourceKind.LETTER]
     signed = [draft for draft in letters if _is_signed(draft)]
     records = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS]
-    told = [*letters, *records, *feeds]  # letters and records speak first, so that any feed's word comes later and wins
+    lists = [source.draft for source in ordered if source.draft.kind is SourceKind.LIST or _is_signed(source.draft)]
+    tables = [draft for draft in lists if draft.kind is SourceKind.LIST]
+    told = [*letters, *tables, *records, *feeds]  # letters and records speak first, so that any feed's word comes later and wins
     stated, said = merge(supplements)
     roles = ("ward", *codes.PARTICIPANTS, "gp", "gp-practice")
     others = [*letters, *records]
@@ -68,7 +70,8 @@ def assemble(
     encounter, left_at = _stay(told, feeds)
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
-    listed = _newest_entries(signed, *MEDICINE_ROLES)
+    listed = _newest_entries(lists, *MEDICINE_ROLES)
+    source_of_list = [draft for draft in tables if listed and any(entry is listed[0] for entry in draft.entries)]
     travelling = letters_of(sources)
     speaking = [draft for draft in reversed(signed) if set(draft.letters) & set(travelling)]  # a note goes with its letter
     medicines, medicine_conflicts = _medicines(listed, stated, said)
@@ -94,7 +97,7 @@ def assemble(
         medicines=medicines,
         has_list=bool(listed),
         results=_results(reports),
-        notes=tuple(entry for draft in (*speaking, *records) for entry in draft.entries if entry.role == "note"),
+        notes=tuple(entry for draft in (*speaking, *source_of_list, *records) for entry in draft.entries if entry.role == "note"),
         letters=travelling,
         contact=stated.contact or directory,
         stated=stated,

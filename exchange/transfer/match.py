@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 
@@ -55,8 +56,8 @@ def identity_of(draft: Draft) -> Identity:
         family=str(name.get("family", "")),
         given=" ".join(map(str, given)) if isinstance(given, list) else "",
         visit_id=draft.visit_id,
-        start=str(period.get("start", "")),
-        end=str(period.get("end", "")),
+        start=str(period.get("start") or ""),
+        end=str(period.get("end") or ""),
         died=draft.is_dead,
     )
 
@@ -101,8 +102,8 @@ def read_summary(sealed: Sealed) -> Summary:
 def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = None) -> Stay | Mismatch:
     """The Stay of a Draft, found or made, with what the Draft adds to its identity; or why a person must look.
 
-    A Stay is (sender, visit id). Without a visit id: the one that a person named (`linked`), else the one Stay of the sender that agrees
-    in NHS number and birth date and whose period covers the Draft's days, one with a visit id before one without; none: a Stay of its
+    A Stay is (sender, visit id). Without a visit id: the one that a person named (`linked`), else the one Stay of the sender that is of
+    the same person (`_of_person`) and whose period covers the Draft's days, one with a visit id before one without; none: a Stay of its
     own; several: a person links it.
     """
     said = identity_of(draft)
@@ -120,24 +121,37 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = N
         code = _conflict(known, said)
         return Mismatch(HoldKind.IDENTITY, code, named) if code else _learn(uow, named, known, _blanks(known, said))
     days = (said.start, said.end) if said.start or said.end else (draft.occurred_at or draft.sent_at,)
-    agreeing = [(s, known) for s, known in _same_person(uow, sender_org, said) if all(_covers(known, day) for day in days)]
-    candidates = [one for one in agreeing if one[1].visit_id] or agreeing
+    covering = [one for one in _of_person(uow, sender_org, said) if all(_covers(one.known, day) for day in days)]
+    visits = [one for one in covering if one.known.visit_id]
+    candidates = [one for one in visits if not one.conflict] or [one for one in covering if not one.conflict]
+    if visits and not candidates:
+        return Mismatch(HoldKind.IDENTITY, visits[-1].conflict, visits[-1].stay)
     if len(candidates) > 1:
         return Mismatch(HoldKind.SEVERAL_STAYS, "several_stays")
     if candidates:
         # The feed of the visit owns name and period, whichever comes first: a document fills only what is blank.
-        stay, known = candidates[0]
-        return _learn(uow, stay, known, _blanks(known, said))
+        return _learn(uow, candidates[0].stay, candidates[0].known, _blanks(candidates[0].known, said))
     return _new_stay(uow, sender_org, said)
 
 
-def _same_person(uow: UnitOfWork, sender_org: str, said: Identity) -> list[tuple[Stay, Identity]]:
-    """The sender's stays that agree in both NHS number and birth date; none when one of them is not said."""
-    if not (said.nhs_number and said.birth_date):
+class OfPerson(NamedTuple):
+    """A stay of the person that somebody speaks of. `conflict`: the NHS number is the same and the birth date is not; else ""."""
+
+    stay: Stay
+    known: Identity
+    conflict: str
+
+
+def _of_person(uow: UnitOfWork, sender_org: str, said: Identity) -> list[OfPerson]:
+    """The sender's stays with this NHS number or, where it or the stay has none, this hospital number; birth dates are said and agree."""
+    if not said.birth_date:
         return []
-    stays = uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
-    known = ((stay, read_identity(stay.identity)) for stay in stays)
-    return [(stay, identity) for stay, identity in known if identity.birth_date == said.birth_date]
+    by_number = uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number)) if said.nhs_number else []
+    by_local = uow.find(Stay, sender_org=sender_org, local_id=uow.indexes("local_id", sender_org, said.local_id)) if said.local_id else []
+    stays = sorted({stay.id: stay for stay in (*by_number, *by_local)}.values(), key=lambda stay: stay.created_at)
+    found = [OfPerson(stay, known, _conflict(known, said)) for stay in stays for known in [read_identity(stay.identity)]]
+    numbers = {said.nhs_number} - {""}
+    return [one for one in found if (one.known.nhs_number in numbers if one.conflict else one.known.birth_date == said.birth_date)]
 
 
 def _blanks(known: Identity, said: Identity) -> Identity:
@@ -145,11 +159,11 @@ def _blanks(known: Identity, said: Identity) -> Identity:
     return Identity(**{name: getattr(said, name) for name in Identity.__struct_fields__ if not getattr(known, name)})
 
 
-def earlier_documents(uow: UnitOfWork, stay: Stay) -> list[Stay]:
+def earlier_documents(uow: UnitOfWork, stay: Stay) -> list[OfPerson]:
     """The stays that documents made for themselves before this visit was heard of, and that its period covers."""
     visit = read_identity(stay.identity)
-    found = _same_person(uow, stay.sender_org, visit) if visit.visit_id else []
-    return [other for other, said in found if not said.visit_id and all(_covers(visit, day) for day in (said.start, said.end))]
+    found = _of_person(uow, stay.sender_org, visit) if visit.visit_id else []
+    return [one for one in found if not one.known.visit_id and all(_covers(visit, day) for day in (one.known.start, one.known.end))]
 
 
 def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch | None:
@@ -197,12 +211,12 @@ def _same_date(one: str, other: str) -> bool:
 
 def _covers(known: Identity, moment: str) -> bool:
     """Whether the stay was under way that day, with a day's grace after it (letters are typed late)."""
-    day = moment[:10]
-    if not day:
-        return True
-    if known.start and day < known.start[:10]:
-        return False
-    return not known.end or date.fromisoformat(day).toordinal() <= date.fromisoformat(known.end[:10]).toordinal() + 1
+    day, start, end = moment[:10], known.start[:10], known.end[:10]
+    if not day or (start and day[: len(start)] < start[: len(day)]):
+        return not day
+    if len(day) < 10 or len(end) < 10:  # a month or year alone covers its days
+        return not end or day[: len(end)] <= end[: len(day)]
+    return date.fromisoformat(day).toordinal() <= date.fromisoformat(end).toordinal() + 1
 
 
 def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:

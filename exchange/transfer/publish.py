@@ -155,7 +155,7 @@ def cancelled_by(sources: Sequence[Source]) -> str:
                 reason = ""
             case SourceKind.FACTS:
                 reason = "" if source.draft.left_at else reason
-            case SourceKind.RECORDS | SourceKind.NOT_USED:
+            case SourceKind.LIST | SourceKind.RECORDS | SourceKind.NOT_USED:
                 pass
             case _ as never:
                 assert_never(never)

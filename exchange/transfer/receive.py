@@ -55,7 +55,7 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
     if submission.reuses_id_of is not None:
         raise_hold(uow, HoldKind.REUSED_ID, org=submission.sender_org, code="same_id_other_bytes", submission=submission.id, stay=found.id)
     for other in earlier_documents(uow, found):
-        _join(uow, found, other)
+        _join(uow, found, other.stay, other.conflict)
     _route(uow, found, draft)
     raise_doubts(uow, found, HoldKind.DEAD if draft.is_dead else None)
 
@@ -93,9 +93,9 @@ def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
             raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
 
 
-def _join(uow: UnitOfWork, stay: Stay, other: Stay) -> None:
-    """The visit of documents that came before it: what is theirs becomes its own. Where a person has confirmed a home for each of the
-    two, both stay as they are; a mere sign gives way."""
+def _join(uow: UnitOfWork, stay: Stay, other: Stay, conflict: str) -> None:
+    """The visit of documents that came before it: what is theirs becomes its own, set aside where their birth date differs. Where a
+    person has confirmed a home for each of the two, both stay as they are; a mere sign gives way."""
     own, theirs = (uow.find(Transfer, stay_id=one.id, state__ne=TransferState.WITHDRAWN) for one in (stay, other))
     spare = [transfers for transfers in (theirs, own) if all(one.state is TransferState.POSSIBLE for one in transfers)]
     if not spare:
@@ -103,6 +103,8 @@ def _join(uow: UnitOfWork, stay: Stay, other: Stay) -> None:
     for transfer in spare[0] if own and theirs else ():
         withdraw(uow, transfer, stay, "sign_gone")
         resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "the stay was joined with its visit")
+    if conflict:
+        uow.update(Submission, {"state": SubmissionState.HELD, "reason": conflict}, stay_id=other.id, state=SubmissionState.READ)
     for kind in (Submission, Transfer, Hold):
         uow.update(kind, {"stay_id": stay.id}, stay_id=other.id)
     uow.delete(DataKey, owner_kind="stay", owner_id=other.id)

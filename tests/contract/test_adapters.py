@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters import cda, fhir, hl7v2, kettering, pdf
+from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 from exchange.fhir.json import dump
@@ -23,6 +23,7 @@ ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfi
     "pdf": (pdf.sniff, pdf.read),
     "fhir": (fhir.sniff, fhir.read),
     "cda": (cda.sniff, cda.read),
+    "tabular": (tabular.sniff, tabular.read),
 }
 CORPUS = Path(__file__).parents[1] / "corpus"
 CASES = sorted(path.parent for name in ADAPTERS for path in CORPUS.glob(f"{name}-*/NOTE"))

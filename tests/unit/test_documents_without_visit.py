@@ -101,7 +101,8 @@ def test_two_confirmed_homes_are_not_joined(service: Kit) -> None:
         kettering(LETTER, event="202611091015"),  # the day before
         kettering(LETTER, event="202611101015", end="202611301400"),  # longer than the visit
         kettering(LETTER, event="202611101015", number="9999999999"),  # no number
-        kettering(LETTER, event="202611101015", born="19380515"),
+        kettering(LETTER, event="202611101015", number="9990000026", born="19380515"),  # another person
+        kettering(LETTER, event="202611101015", born="19381405"),  # no birth date
     ],
 )
 @pytest.mark.parametrize("is_first", [True, False])
@@ -133,3 +134,29 @@ def test_several_stays_wait_for_a_person(service: Kit) -> None:
         service.exchange.link_hold(hold.id, "V1", service.worker)
     assert refused.value.code == "hold_not_linkable"
     assert stays(service)["V2"] == ["facts", "letter"]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_birth_date_that_differs_is_set_aside_beside_the_visit(service: Kit, is_first: bool) -> None:
+    """The same NHS number and days: a doubt about the visit once somebody goes to a home, and nothing of the document leaves."""
+    messages = [kettering(LETTER, event="202611101015", born="19380515"), adt("V1", "202611101015")]
+    for message in messages if is_first else reversed(messages):
+        service.send(message)
+        service.drain()
+    service.exchange.confirm_site("V1", HOME, service.worker)
+    service.drain()
+    assert stays(service) == {"V1": ["facts", "letter"]}
+    assert [hold.code for hold in holds(service, HoldKind.IDENTITY)] == ["birth_date_differs"]
+    assert service.exchange.poll(service.caller())[0] == []
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(("born", "joined"), [("19380514", True), ("19380515", False)])
+def test_the_hospital_number_stands_in_where_there_is_no_nhs_number(service: Kit, is_first: bool, born: str, joined: bool) -> None:
+    own = b"<Id><IdType>Provider</IdType><IdValue>T100</IdValue></Id></PatientId>"
+    document = kettering(LETTER, event="202611101015", number="9999999999", born=born).replace(b"</PatientId>", own)
+    messages = [document, adt("V1", "202611101015").replace(b"^^^NHS^NH|", b"^^^NHS^NH~T100^^^RZZ01^PI|")]
+    for message in messages if is_first else reversed(messages):
+        service.send(message)
+        service.drain()
+    assert stays(service) == ({"V1": ["facts", "letter"]} if joined else {"V1": ["facts"], "": ["letter"]})
