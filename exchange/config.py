@@ -18,6 +18,7 @@ class Settings:
 
     `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
     `kafka` is `host:port,…`: the events then go over Apache Kafka, and not over tables of the database.
+    `smtp_url` is `smtps://user@host` or `smtp://…` (STARTTLS); without it no e-mail is sent. `mail_from` is the sender's address.
     """
 
     data: Path = Path("wardpost-data")
@@ -36,6 +37,10 @@ class Settings:
     kafka_user: str = ""
     kafka_password_file: Path | None = None
     kafka_ca_file: Path | None = None
+    smtp_url: str = ""
+    smtp_password_file: Path | None = None
+    smtp_ca_file: Path | None = None
+    mail_from: str = ""
 
     @property
     def sqlite(self) -> Path:
@@ -85,6 +90,10 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             kafka_user=env.get("WARDPOST_KAFKA_USER", ""),
             kafka_password_file=_path(env, "WARDPOST_KAFKA_PASSWORD_FILE"),
             kafka_ca_file=_path(env, "WARDPOST_KAFKA_CA_FILE"),
+            smtp_url=env.get("WARDPOST_SMTP_URL", ""),
+            smtp_password_file=_path(env, "WARDPOST_SMTP_PASSWORD_FILE"),
+            smtp_ca_file=_path(env, "WARDPOST_SMTP_CA_FILE"),
+            mail_from=env.get("WARDPOST_MAIL_FROM", ""),
         )
     except ValueError as problem:
         raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None

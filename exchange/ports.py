@@ -40,6 +40,14 @@ class DocumentCheck(Protocol):
         ...
 
 
+class Mailer(Protocol):
+    """Hands e-mails to a mail server; `exchange/notices/smtp.py` implements it."""
+
+    def send(self, address: str, subject: str, body: str) -> None:
+        """Raises Refused `mail_refused` (another try gives the same), Unavailable `mail_away`."""
+        ...
+
+
 class FailPoints(Protocol):
     """Named places before and after each durable step. The product's own does nothing; tests kill the process there."""
 

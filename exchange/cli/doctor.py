@@ -11,6 +11,7 @@ from exchange.config import LOOPBACK, Settings
 from exchange.errors import Refused, WardpostError
 from exchange.intake.tls import server_context
 from exchange.model import Environment
+from exchange.notices.smtp import mailer_of
 from exchange.transfer.workdays import WARN_BEFORE, england
 
 
@@ -45,6 +46,7 @@ def look_at(settings: Settings, today: date) -> list[Note]:
     left = england().last - today
     if left < WARN_BEFORE:
         notes.append(Note(left < timedelta(0), f"Bank holidays are known up to {england().last}: add years to bank-holidays-england.json."))
+    notes += _of_mail(settings)
     if settings.postgres:
         notes += _of_postgres(settings)
     for name in ("exchange", "adapters"):
@@ -67,6 +69,16 @@ def _certificate(settings: Settings) -> list[Note]:
     if settings.mllp_client_ca is None:
         notes.append(Note(True, "MLLP takes anybody who reaches its port. Set WARDPOST_MLLP_CLIENT_CA, and client_name in each profile."))
     return notes
+
+
+def _of_mail(settings: Settings) -> list[Note]:
+    try:
+        mailer = mailer_of(settings)
+    except Refused as problem:
+        return [Note(True, problem.diagnostics())]
+    return (
+        [] if mailer else [Note(False, "No e-mail is sent: nobody can ask for a new link. Set WARDPOST_SMTP_URL and WARDPOST_MAIL_FROM.")]
+    )
 
 
 def _of_postgres(settings: Settings) -> list[Note]:

@@ -20,6 +20,7 @@ from exchange.app import Exchange
 from exchange.config import Settings
 from exchange.errors import Refused, WardpostError
 from exchange.metrics import REQUEST_SECONDS, REQUESTS
+from exchange.notices.smtp import mailer_of
 from exchange.roles import RunRole
 from exchange.web.auth.assertion import ClientRefused
 from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
@@ -28,6 +29,7 @@ from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, o
 from exchange.web.fhir.routes import fhir_router
 from exchange.web.health import health_router
 from exchange.web.home.routes import home_router
+from exchange.web.new_link import new_link_router
 from exchange.web.session import Pages, session_router
 from exchange.web.submissions import submissions_router
 from exchange.web.transfers import transfers_router
@@ -99,6 +101,7 @@ def make_app(exchange: Exchange, settings: Settings, roles: Collection[RunRole] 
     app.include_router(submissions_router(exchange, tokens, base), max_body_size=1 << 40)
     pages = Pages(exchange, settings)
     app.include_router(session_router(exchange, pages))
+    app.include_router(new_link_router(exchange.store, pages, mailer_of(settings), base))
     app.include_router(home_router(exchange, pages))
     app.include_router(board_router(exchange, pages))
 
