@@ -162,6 +162,8 @@ class Unit:
                 marks = [f":{field_name}_{i}" for i in range(len(items))]
                 values.update({f"{field_name}_{i}": column.to_sql(v) for i, v in enumerate(items)})
                 parts.append(f"{field_name} IN ({', '.join(marks)})" if items else "1 = 0")
+            elif isinstance(value, str) and "\0" in value:
+                parts.append("1 = 0")  # from an address: PostgreSQL keeps no such text and does not look for one
             elif value is None:
                 parts.append(f"{field_name} IS {'NOT ' if operator == 'ne' else ''}NULL")
             else:

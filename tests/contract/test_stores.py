@@ -147,6 +147,11 @@ def test_texts_sort_by_bytes_and_bytes_come_back(kit: Kit) -> None:
     assert kit.exchange.store.read(lambda uow: uow.find(Stay))[0].identity.open() == secret
 
 
+def test_a_text_with_nul_is_nowhere(kit: Kit) -> None:
+    assert kit.exchange.store.read(lambda uow: uow.get(Organisation, "VZZ\x0001")) is None
+    assert kit.exchange.store.read(lambda uow: uow.find(Organisation, id__in=["\x00"]) + uow.find(Organisation, name="\x00")) == []
+
+
 def test_a_read_sees_one_moment(kit: Kit) -> None:
     def look(uow: UnitOfWork) -> tuple[int, int]:
         before = uow.count(BusOffset)
