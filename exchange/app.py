@@ -6,12 +6,13 @@
 The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing here knows HTTP, SQL or MLLP.
 """
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from exchange.audit import query as audit_query
 from exchange.audit.events import About, of_transfer, record
@@ -23,18 +24,20 @@ from exchange.fhir.draft import Unreadable
 from exchange.fhir.json import dump
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
-from exchange.mailbox import answers, collect
+from exchange.mailbox import answers, collect, parking
 from exchange.mailbox.collect import InboxItem, Opened
-from exchange.mailbox.deliver import GROUP, deliver
+from exchange.mailbox.deliver import GROUP, transfer_of
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
-from exchange.ports import Bus, BusMessage, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import (
     Answer,
     DataKey,
     Delivery,
     Hold,
     OutboxEvent,
+    ParkedEvent,
     Part,
+    Person,
     Sealed,
     Sender,
     Stay,
@@ -43,22 +46,19 @@ from exchange.records import (
     Transfer,
     Work,
 )
-from exchange.transfer import publish, transfers
+from exchange.transfer import publish, status, transfers
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive, replay
-from exchange.transfer.status import transfer_status
+from exchange.transfer.status import Standing
 from exchange.transfer.supplement import check_supplement
 
 log = structlog.get_logger("wardpost.app")
 _BATCH = 16
 
 
-def _transfer_of(message: BusMessage) -> str:
-    """The transfer that an event is about; "" when its body is damaged, so that it can be parked all the same."""
-    try:
-        return str(json.loads(message.body)["transfer"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+def _trace_of(subject: str) -> AbstractContextManager[None]:
+    """Log lines in here carry the W3C trace id of what they are about: its own id without dashes, the same in every process."""
+    return bound_contextvars(trace_id=subject.replace("-", ""))
 
 
 class Exchange:
@@ -74,6 +74,7 @@ class Exchange:
         self.environment = environment
         self.fail = fail
         self.woken: Callable[[], None] = lambda: None
+        self._at_work: tuple[Work, ...] = ()
 
     # The hospital sends
 
@@ -84,25 +85,56 @@ class Exchange:
         future.add_done_callback(lambda _: self.woken())
         return future
 
+    def http_sender(self, org: str, name: str = "") -> Sender:
+        """The feed of an organisation that sends over HTTP: the named one, else its only one. Raises NotFound, Refused `which_sender`."""
+        feeds = self.store.read(lambda uow: uow.find(Sender, org=org, channel="http"))
+        wanted = [feed for feed in feeds if name in ("", feed.id)]
+        if not wanted:
+            step = f"The operator sets it up: wardpost senders add NAME --org {org} --channel http"
+            raise NotFound("sender", "This organisation has no such HTTP feed here.", next_step=step)
+        if len(wanted) > 1:
+            raise Refused("which_sender", "This organisation has several HTTP feeds.", next_step="Name one in the address: ?sender=NAME")
+        return wanted[0]
+
+    def refuse_unreadable(self, sender: Sender, raw: bytes) -> None:
+        """Before custody, for a sender that can hear why. Raises Unreadable; what only lacks its person is kept, for a person to mend."""
+        try:
+            self.readers.read(raw, parse_profile(sender.profile).reading)
+        except Unreadable as problem:
+            if problem.code != "pdf_alone":
+                raise
+
     # The service works
 
     def work_once(self) -> int:
         """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's."""
         leased = self.store.write(lambda uow: work.claim(uow, _BATCH))
-        for piece in leased:
+        for number, piece in enumerate(leased):
+            self._at_work = tuple(leased[number:])
             self.fail("work.claimed")
-            try:
-                if piece.attempts > work.GIVE_UP_AFTER:
-                    raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
-                if piece.kind == "read":
-                    self._read(piece)
-                else:
-                    self._publish(piece)
-            except work.StaleLease:
-                log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
-            except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
-                self._put_off(piece, problem)
+            with _trace_of(piece.subject_id):
+                self._work(piece)
+        self._at_work = ()
         return len(leased)
+
+    def renew_leases(self) -> int:
+        """Say that what is leased here is still being worked on; how many. Another thread than the worker's calls it."""
+        pieces = self._at_work
+        return self.store.write(lambda uow: sum(work.renew(uow, piece) for piece in pieces)) if pieces else 0
+
+    def _work(self, piece: Work) -> None:
+        try:
+            if piece.attempts > work.GIVE_UP_AFTER:
+                raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
+            if piece.kind == "read":
+                self._read(piece)
+            else:
+                self._publish(piece)
+            log.info("work_done", work=piece.id)
+        except work.StaleLease:
+            log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
+        except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
+            self._put_off(piece, problem)
 
     def _read(self, piece: Work) -> None:
         """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"."""
@@ -173,42 +205,66 @@ class Exchange:
         self.store.write(note)
 
     def deliver_once(self) -> int:
-        """Consume the bus: each event has its effect in a transaction of its own, then the offset moves."""
+        """Consume the bus: each event has its effect in a transaction of its own, then the offset moves; how many came."""
         messages = self.bus.fetch(GROUP, _BATCH * 4)
         for message in messages:
-            self.fail("deliver.before_commit")
-            try:
-                self.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]  # the default binds the loop's value
-            except Unavailable:
-                raise
-            except Exception as problem:  # noqa: BLE001  # the loop: an event that cannot be carried out must not stop other mailboxes
-                self._park(message, problem)
-            self.fail("deliver.after_commit")
+            self._bring_up(message.key, message.sequence)
         if messages:
             self.fail("deliver.before_offset")
-            self.bus.commit(GROUP, messages[-1].position)
+            self.bus.commit(GROUP)
             self.fail("deliver.after_offset")
+        for key, up_to in self.store.read(parking.due):
+            self._bring_up(key, up_to)
         return len(messages)
 
-    def _park(self, message: BusMessage, problem: Exception) -> None:
-        """An event that has no effect here waits with an owner; the ones behind it go on."""
-        code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
-        log.error("event_parked", event_id=message.event_id, code=code)
+    def _bring_up(self, key: str, up_to: int) -> None:
+        """Give a mailbox what its events up to a number say, in their order. One that fails holds up this mailbox alone."""
+        while events := self.store.read(lambda uow: parking.unsettled(uow, key, up_to)):
+            for event in events:
+                self.fail("deliver.before_commit")
+                with _trace_of(transfer_of(event)):
+                    if not self._settle(event):
+                        return
+                self.fail("deliver.after_commit")
 
-        def note(uow: UnitOfWork) -> None:
-            transfer = uow.get(Transfer, _transfer_of(message))
-            org = transfer.sender_org if transfer else entries.SERVICE_ORG
-            about = transfer.id if transfer else None
-            holds.raise_hold(uow, HoldKind.UNDELIVERED, org=org, code=code, transfer=about, subject=message.event_id)
+    def _settle(self, event: OutboxEvent) -> bool:
+        try:
+            is_settled = self.store.write(lambda uow: parking.settle(uow, event))
+            log.info("event_settled" if is_settled else "event_waits", event_id=event.id, event_type=event.type)
+            return is_settled
+        except Unavailable:
+            raise
+        except Exception as problem:  # noqa: BLE001  # the loop: one bad event must not stop other mailboxes
+            code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
+            log.error("event_parked", event_id=event.id, code=code)
+            failed = problem
+        return self.store.write(lambda uow: parking.park(uow, event, failed))
 
-        self.store.write(note)
+    def sweep(self) -> int:
+        """Publish again what was published long ago and never had its effect; how many."""
+        return self.store.write(parking.sweep)
+
+    def list_parked(self) -> list[ParkedEvent]:
+        """Events whose effect failed: those that wait for another try, dead letters, discarded ones."""
+        return self.store.read(lambda uow: uow.find(ParkedEvent, order="key,sequence"))
+
+    def settle_parked(self, event_id: str, person_id: str, *, is_replay: bool) -> None:
+        """A named person has a dead letter carried out, or discards it. Raises NotFound, or what its effect raises."""
+
+        def act(uow: UnitOfWork) -> None:
+            person = entries.get_person(uow, person_id)
+            (parking.replay if is_replay else parking.discard)(uow, event_id, person.id)
+
+        self.store.write(act)
 
     def erase_due(self) -> int:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
 
         def erase(uow: UnitOfWork) -> int:
-            due = uow.find(Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED)
-            for submission in due:
+            erased = 0
+            for submission in uow.find(
+                Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED
+            ):
                 if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
                     uow.update(Submission, {"erase_after": None}, id=submission.id)
                     continue
@@ -219,17 +275,21 @@ class Exchange:
                 if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
                     uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
                     uow.delete(Stay, id=submission.stay_id)
-            return len(due)
+                erased += 1
+            return erased
 
         return self.store.write(erase)
 
     # People at the hospital
 
-    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str) -> Transfer:
-        """A named person says which home. `stay_or_transfer` is an id, or the visit number at the person's hospital."""
+    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str, org: str = "") -> Transfer:
+        """A named person says which home. `stay_or_transfer` is an id, or a visit or message number of the person's hospital; `org`:
+        whose system asks, when one does: its own people only."""
 
         def confirm(uow: UnitOfWork) -> Transfer:
             person = entries.get_person(uow, person_id)
+            if org not in ("", person.org):
+                raise NotFound("person", "No active person of yours has this id.", next_step="List them: wardpost people list")
             stay = self._find_stay(uow, stay_or_transfer, person.org)
             return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
 
@@ -241,6 +301,8 @@ class Exchange:
         stay = uow.get(Stay, transfer.stay_id if transfer else text)
         if stay is None:
             found = uow.find(Stay, sender_org=org, visit_id=uow.indexes("visit_id", org, text))
+            sent = uow.find(Submission, sender_org=org, source_id=uow.indexes("source_id", org, text))
+            found = found or [stay for row in sent if row.stay_id and (stay := uow.get(Stay, row.stay_id))]
             stay = found[0] if found else None
         if stay is None or stay.sender_org != org:
             step = "Check the visit number; it is here once its first message has been read."
@@ -272,7 +334,34 @@ class Exchange:
 
     def transfer_status(self, transfer_id: str, org: str) -> dict[str, object]:
         """How a transfer of this hospital stands: state, badge, gaps with owners, delivered, opened, answered. Raises NotFound."""
-        return self.store.read(lambda uow: transfer_status(uow, transfer_id), Scope(org, Role.SENDER))
+        found = self.store.read(lambda uow: status.standing_of(uow, transfer_id), Scope(org, Role.SENDER))
+        return status.status_json(found, self.names_in(found))
+
+    def submission_status(self, submission_id: str, org: str) -> dict[str, object]:
+        """What became of bytes that this hospital sent: state, reason, transfers, holds. Raises NotFound."""
+        return self.store.read(lambda uow: status.submission_json(uow, submission_id), Scope(org, Role.SENDER))
+
+    def open_standings(self, org: str = "") -> list[Standing]:
+        """Every transfer of a hospital (of all, for who runs the service) that somebody may still have to act on."""
+        scope = Scope(org, Role.SENDER) if org else SERVICE
+        return self.store.read(lambda uow: status.open_standings(uow, org), scope)
+
+    def view_standing(self, caller: Caller, transfer_id: str) -> tuple[Standing, Mapping[str, str]]:
+        """One transfer for a named person of its hospital, with the names in it. Audited before it is shown. Raises NotFound."""
+
+        def look(uow: UnitOfWork) -> Standing:
+            found = status.standing_of(uow, transfer_id)
+            record(uow, "transfer.viewed", caller, of_transfer(transfer_id, nhs_number=found.stay.nhs_number))
+            return found
+
+        found = self.store.write(look, Scope(caller.org, Role.SENDER))
+        return found, self.names_in(found)
+
+    def names_in(self, found: Standing) -> Mapping[str, str]:
+        """Who picked, read and answered, by person id: the hospital may know these names of the home, but not its directory."""
+        ids = {found.transfer.confirmed_by, *(row.opened_by for row in found.deliveries), *(row.person_id for row in found.answers)}
+        people = self.store.read(lambda uow: uow.find(Person, id__in=sorted(filter(None, ids))))
+        return {person.id: person.name.text() for person in people}
 
     def list_holds(self, org: str = "") -> list[Hold]:
         where: dict[str, object] = {"sender_org": org} if org else {}
@@ -297,6 +386,24 @@ class Exchange:
 
         return self.store.write(again)
 
+    def link_hold(self, hold_id: str, stay: str, person_id: str) -> None:
+        """A named person says to which stay a document belongs that fits several; it is read again for it. Raises Refused, NotFound."""
+
+        def link(uow: UnitOfWork) -> None:
+            hold = holds.get_hold(uow, hold_id)
+            person = entries.get_person(uow, person_id)
+            submission = uow.get(Submission, hold.submission_id) if hold.submission_id else None
+            if hold.kind is not HoldKind.SEVERAL_STAYS or submission is None or submission.state is not SubmissionState.HELD:
+                raise Refused("hold_not_linkable", "No document waits for its stay in this hold.", next_step="Replay or release it.")
+            if person.org != hold.sender_org:
+                raise NotFound("hold", "No hold of this hospital has this id.", next_step="List them: wardpost holds list")
+            holds.resolve_hold(uow, hold, "linked", person.id)
+            uow.update(Submission, {"stay_id": self._find_stay(uow, stay, person.org).id}, id=submission.id)
+            replay(uow, submission)
+
+        self.store.write(link)
+        self.woken()
+
     def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
         """A named person says that the matter is settled; what waited goes on. Raises Refused `resolution_unknown`."""
         if resolution not in holds.RESOLUTIONS:
@@ -305,11 +412,10 @@ class Exchange:
 
         def release(uow: UnitOfWork) -> None:
             hold = holds.get_hold(uow, hold_id)
-            holds.resolve_hold(uow, hold, resolution, entries.get_person(uow, person_id).id)
+            person = entries.get_person(uow, person_id)
+            holds.resolve_hold(uow, hold, resolution, person.id)
             if hold.kind is HoldKind.UNDELIVERED:
-                event = uow.get(OutboxEvent, hold.id.partition(":")[2])
-                if event is not None:
-                    deliver(uow, BusMessage(event.id, 0, event.key, event.type, event.body))
+                (parking.discard if resolution == "discarded" else parking.replay)(uow, hold.id.partition(":")[2], person.id)
             stay = hold.stay_id
             for transfer in uow.find(Transfer, stay_id=stay) if stay else []:
                 work.enqueue(uow, "publish", transfer.id)

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from exchange.fhir.draft import Draft, ReadingProfile
 from exchange.model import SERVICE, Scope
-from exchange.records import Indexed, Record
+from exchange.records import Indexed, OutboxEvent, Record
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -130,21 +130,37 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BusMessage:
-    """One published event as a consumer sees it; `body` is JSON with ids only."""
+    """One event as the bus carries it: `sequence` counts within `key` (the mailbox), `body` is JSON with ids only."""
 
     event_id: str
-    position: int
     key: str
+    sequence: int
     type: str
     body: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, event: OutboxEvent) -> "BusMessage":
+        return cls(event.id, event.key, event.sequence, event.type, event.body, event.created_at)
 
 
 class Bus(Protocol):
-    """At-least-once delivery of published events, in order per key; offsets are committed by the consumer."""
+    """At-least-once delivery of published events, in order of publishing per key. One caller per group in a process."""
 
     def publish(self, events: Sequence[BusMessage]) -> None:
-        """Durable when it returns. `position` of what is given is ignored."""
+        """Durable when it returns. Raises Unavailable, and then nobody knows: publish again. Who is past an event sees it again."""
         ...
 
-    def fetch(self, group: str, limit: int) -> Sequence[BusMessage]: ...
-    def commit(self, group: str, position: int) -> None: ...
+    def fetch(self, group: str, limit: int) -> Sequence[BusMessage]:
+        """What comes after the group's offset; the same again until it is committed. Raises Unavailable."""
+        ...
+
+    def commit(self, group: str) -> None:
+        """What the last fetch gave has had its effect. Raises Conflict `bus_offset_refused` when others took over meanwhile."""
+        ...
+
+    def ping(self) -> None:
+        """Raises Unavailable when nothing can be published now."""
+        ...
+
+    def close(self) -> None: ...

@@ -217,7 +217,7 @@ class AccessToken(Record):
 
 @dataclass(frozen=True, slots=True)
 class Sender(Record):
-    """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data)."""
+    """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data), `folder` what channel folder watches."""
 
     META: ClassVar = Meta("sender", index=(("org",),))
     id: str
@@ -226,6 +226,7 @@ class Sender(Record):
     port: int
     profile: str
     created_at: datetime
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +291,7 @@ class Hold(Record):
 
 @dataclass(frozen=True, slots=True)
 class Stay(Record):
-    """A hospital spell. `identity` is JSON: nhs_number, birth_date, family, given, visit_id, start, end (texts as sent)."""
+    """A hospital spell. `identity` is JSON: nhs_number, local_id, birth_date, family, given, visit_id, start, end (texts as sent)."""
 
     META: ClassVar = Meta("stay", owner=("stay", "id"), index=(("sender_org", "visit_id_index"), ("nhs_number_index",)))
     id: str
@@ -299,6 +300,7 @@ class Stay(Record):
     visit_id: Indexed | None
     nhs_number: Indexed | None
     identity: Sealed
+    local_id: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +363,7 @@ class Version(Record):
 
 @dataclass(frozen=True, slots=True)
 class Part(Record):
-    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter."""
+    """One sealed part of a version: the Bundle (position 0 when there is one), then each letter. `label` is JSON: title, digest."""
 
     META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
     id: str
@@ -372,7 +374,7 @@ class Part(Record):
     position: int
     media_type: str
     size_bytes: int
-    title: Sealed
+    label: Sealed
     jwe: Sealed
 
 
@@ -438,9 +440,12 @@ class Answer(Record):
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent(Record):
-    """A domain fact to be published. `sequence` counts within `key` (the mailbox); `body` holds ids only."""
+    """A domain fact to be published (`state` new, published). `sequence` counts within `key` (the mailbox); `body` holds ids only.
 
-    META: ClassVar = Meta("outbox", unique=(("key", "sequence"),), index=(("state", "key"),))
+    `settled_at`: the deliver consumer is done with it, by its effect or as a dead letter. Whoever publishes does not look at it.
+    """
+
+    META: ClassVar = Meta("outbox", unique=(("key", "sequence"),), index=(("state", "key"), ("settled_at", "key")))
     id: str
     type: str
     key: str
@@ -448,18 +453,48 @@ class OutboxEvent(Record):
     body: str
     created_at: datetime
     state: str = "new"
+    published_at: datetime | None = None
+    settled_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent(Record):
+    """An event whose effect failed; id is the event's. `waiting` holds up its mailbox until `due_at`; `dead` and `discarded` do not."""
+
+    META: ClassVar = Meta("parked_event", index=(("state", "due_at"),))
+    id: str
+    key: str
+    sequence: int
+    type: str
+    code: str
+    state: str
+    attempts: int
+    failed_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Record):
+    """Which process does what only one may do at a time (id: relay), and until when unless it says so again."""
+
+    META: ClassVar = Meta("lease")
+    id: str
+    holder: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class BusEntry(Record):
-    """The table bus: an append-only log. id is the outbox event's id; `position` rises with commit."""
+    """The table bus: a log. id is the outbox event's id; `position` rises with commit, and again when it is published again."""
 
     META: ClassVar = Meta("bus_log", unique=(("position",),))
     id: str
     position: int
     key: str
+    sequence: int
     type: str
     body: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,5 +535,5 @@ class AuditEvent(Record):
 TABLES: tuple[type[Record], ...] = (
     DataKey, IndexKey, Organisation, OrgKey, Person, Link, Session, Client, ClientKey, UsedAssertion, AccessToken,
     Sender, Submission, Work, Hold, Stay, Transfer, Supplement, Version, Part, Mailbox, Delivery, Answer,
-    OutboxEvent, BusEntry, BusOffset, AuditEvent,
+    OutboxEvent, ParkedEvent, Lease, BusEntry, BusOffset, AuditEvent,
 )  # fmt: skip

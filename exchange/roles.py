@@ -1,26 +1,51 @@
-"""The loops of a running service: listeners, worker, relay, deliver, clock. `wardpost run` starts them all in one process."""
+"""The loops of a running service. `wardpost run` starts them all in one process; `--role` starts some, in as many processes as wanted.
+
+worker: accept's work and the deliver consumer, both work on the database that scales with the number of workers; relay: one at a
+time, the others stand by; clock: what is due by the hour, and the sweeper; intake: the MLLP listeners and the folders; api: HTTP.
+"""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from pathlib import Path
 
 import structlog
 
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
+from exchange.config import Settings
+from exchange.directory.profiles import parse_profile
 from exchange.errors import Unavailable
+from exchange.intake.folder import WatchedFolder
 from exchange.intake.mllp import MllpListener, Reply
+from exchange.intake.tls import server_context
+from exchange.intake.work import RENEW_SECONDS
+from exchange.metrics import LOOP_DONE, LOOP_FAILED, MLLP_ANSWERS
+from exchange.model import Receipt
 from exchange.records import Sender
 
 log = structlog.get_logger("wardpost.roles")
 _POLL_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
 _CLOCK_SECONDS = 60.0
 _LISTENERS_SECONDS = 1.0
+_FOLDERS_SECONDS = 1.0
 HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
 
 
+class RunRole(StrEnum):
+    """What a process does; all of them when nothing is said."""
+
+    API = "api"
+    INTAKE = "intake"
+    WORKER = "worker"
+    RELAY = "relay"
+    CLOCK = "clock"
+
+
 class Loop:
-    """One thread that calls `step` until there is nothing left, then sleeps until woken or `pause` has passed."""
+    """One thread that calls `step` until there is nothing left, then sleeps until woken or `pause` has passed (longer after failures)."""
 
     def __init__(self, name: str, step: Callable[[], int], pause: float = _POLL_SECONDS) -> None:
         self._name, self._step, self._pause = name, step, pause
@@ -40,26 +65,34 @@ class Loop:
         self._thread.join()
 
     def _run(self) -> None:
+        failures = 0
         while not self._stopping:
             self._wake.clear()
             try:
                 done = self._step()
+                failures = 0
+                LOOP_DONE.labels(self._name).inc(done)
             except Exception as problem:  # noqa: BLE001  # the loop: it says what happened and goes on
                 log.error("loop_failed", loop=self._name, error=type(problem).__name__, code=getattr(problem, "code", ""))
-                done = 0
+                done, failures = 0, failures + 1
+                LOOP_FAILED.labels(self._name).inc()
             if not done:
-                self._wake.wait(self._pause)
+                self._wake.wait(max(self._pause, min(_LONGEST_PAUSE_SECONDS, _POLL_SECONDS * 2**failures) if failures else 0))
 
 
 class Loops:
-    """Worker, relay, deliver and clock over one Exchange; each wakes the next."""
+    """The loops of some roles over one Exchange; each wakes the next. `name` is this process's own, for the relay's lease."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, roles: Collection[RunRole], name: str) -> None:
         deliver = Loop("deliver", exchange.deliver_once)
-        relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail), deliver.wake))
+        relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail, name), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
-        clock = Loop("clock", lambda: exchange.erase_due() and 0, _CLOCK_SECONDS)
-        self._loops = [worker, relay, deliver, clock]
+        leases = Loop("leases", lambda: exchange.renew_leases() and 0, RENEW_SECONDS)
+        clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep()) and 0, _CLOCK_SECONDS)
+        # Two looks at one file must lie apart in time, so that a pass always rests.
+        folders = Loop("folders", Folders(exchange).look, _FOLDERS_SECONDS)
+        of_role = {RunRole.INTAKE: [folders], RunRole.WORKER: [worker, leases, deliver], RunRole.RELAY: [relay], RunRole.CLOCK: [clock]}
+        self._loops = [loop for role, loops in of_role.items() if role in roles for loop in loops]
         exchange.woken = worker.wake
 
     def start(self) -> None:
@@ -67,6 +100,7 @@ class Loops:
             loop.start()
 
     def stop(self) -> None:
+        """Each ends the piece that it is at; what was leased beyond that is free again when its lease runs out."""
         for loop in self._loops:
             loop.stop()
 
@@ -77,11 +111,34 @@ def _then(done: int, wake: Callable[[], None]) -> int:
     return done
 
 
+class Folders:
+    """The watched folder of each sender of that channel; senders added while we run are taken up with the next look."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._watched: dict[Sender, WatchedFolder] = {}
+
+    def look(self) -> int:
+        """One pass over all folders. Always 0: nothing here may be looked at again at once."""
+        senders = self._exchange.store.read(lambda uow: uow.find(Sender, channel="folder"))
+        self._watched = {sender: self._watched.get(sender) or self._watch(sender) for sender in senders}
+        for folder in self._watched.values():
+            folder.look()
+        return 0
+
+    def _watch(self, sender: Sender) -> WatchedFolder:
+        def take(raw: bytes) -> Receipt:
+            return self._exchange.accept(sender, raw, "folder", "application/octet-stream").result()
+
+        return WatchedFolder(Path(sender.folder), take, self._exchange.fail)
+
+
 class Listeners:
     """One MLLP listener per configured sender; senders added while we run are taken up within a second."""
 
-    def __init__(self, exchange: Exchange, host: str, default_port: int) -> None:
-        self._exchange, self._host, self._default_port = exchange, host, default_port
+    def __init__(self, exchange: Exchange, settings: Settings) -> None:
+        self._exchange, self._host, self._default_port = exchange, settings.host, settings.mllp_port
+        self._tls = server_context(settings, for_mllp=True)
         self._running: dict[str, tuple[Sender | None, MllpListener]] = {}
         self.ports: dict[str, int] = {}
 
@@ -110,6 +167,8 @@ class Listeners:
                 lambda raw, sender=sender: self._take(sender, raw),  # type: ignore[misc]  # the default binds the loop's value
                 host=self._host,
                 port=(sender.port if sender else 0) or self._default_port,
+                ssl_context=self._tls,
+                client_name=parse_profile(sender.profile).client_name if sender and self._tls else "",
             )
             try:
                 await listener.start()
@@ -120,6 +179,11 @@ class Listeners:
             self.ports[name] = listener.port
 
     async def _take(self, sender: Sender | None, raw: bytes) -> Reply:
+        reply = await self._answer(sender, raw)
+        MLLP_ANSWERS.labels(reply.code if not reply.close else "none").inc()
+        return reply
+
+    async def _answer(self, sender: Sender | None, raw: bytes) -> Reply:
         """Custody first, understanding later (architecture decision 2)."""
         if sender is None:
             return Reply("AR", "unknown_sender: no sender is set up here; run: wardpost senders add")

@@ -3,19 +3,21 @@
 import os
 import resource
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-import adapters.hl7v2 as hl7v2
+from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
 from exchange.check import Checker
-from exchange.check.document_rules import check_document
+from exchange.check.document_rules import DOCUMENT, PROMISED, check_document
 from exchange.config import Settings
 from exchange.errors import Refused
-from exchange.fhir.draft import Draft, ReadingProfile, Unreadable
-from exchange.ports import Clock, FailPoints, Store, UnitOfWork, no_fail_points
+from exchange.fhir.draft import Draft, Item, Outcome, ReadingProfile, SourceKind, Unreadable
+from exchange.fhir.shape import is_one_person
+from exchange.ports import Bus, Clock, FailPoints, Store, UnitOfWork, no_fail_points
 from exchange.records import IndexKey, Sealed
 from exchange.seal.kek import Kek, create_kek_file, load_kek_file
 from exchange.seal.sealer import KekSealer
@@ -48,7 +50,9 @@ class Adapter(Protocol):
 
 
 # In the order in which they are asked.
-ADAPTERS: tuple[Adapter, ...] = (hl7v2,)
+ADAPTERS: tuple[Adapter, ...] = (hl7v2, fhir, cda, kettering, pdf, tabular)
+# Formats that a letter of another format may bring along: MDM with a FHIR document in its OBX.
+INSIDE: tuple[Adapter, ...] = (fhir, cda)
 
 
 class AdapterReaders:
@@ -59,18 +63,45 @@ class AdapterReaders:
         return adapter.source_id(raw) if adapter else ""
 
     def read(self, raw: bytes, profile: ReadingProfile) -> Draft:
-        if adapter := _adapter_of(raw):
-            return adapter.read(raw, profile)
-        raise Unreadable("unknown_format", "These bytes are no format that we read.")
+        adapter = _adapter_of(raw)
+        if adapter is None:
+            raise Unreadable("unknown_format", "These bytes are no format that we read.")
+        draft = adapter.read(raw, profile)
+        return draft if adapter in INSIDE else _with_inside(draft, profile)
 
 
-def _adapter_of(raw: bytes) -> Adapter | None:
-    return next((adapter for adapter in ADAPTERS if adapter.sniff(raw)), None)
+def _adapter_of(raw: bytes, adapters: Sequence[Adapter] = ADAPTERS) -> Adapter | None:
+    return next((adapter for adapter in adapters if adapter.sniff(raw)), None)
+
+
+def _with_inside(draft: Draft, profile: ReadingProfile) -> Draft:
+    """The Draft with the facts of a document that it carries as a letter; who, where and when stay the outer message's word.
+
+    Raises Unreadable `two_people` when the document is about somebody else. One that cannot be read still travels, as the letter.
+    """
+    for letter in draft.letters:
+        adapter = _adapter_of(letter.content, INSIDE)
+        if adapter is None or draft.kind is not SourceKind.LETTER:
+            continue
+        try:
+            inner = adapter.read(letter.content, profile)
+        except Unreadable as problem:
+            note = Item(f"{letter.position}#inside", "", Outcome.NOT_CARRIED, reason=f"the document inside cannot be read: {problem.code}")
+            draft = replace(draft, items=(*draft.items, note))
+            continue
+        if not is_one_person(draft.patient, inner.patient):
+            raise Unreadable("two_people", "The message and the document inside it are about two people.", position=letter.position)
+        entries = tuple(replace(entry, position=f"{letter.position}#{entry.position}") for entry in inner.entries)
+        items = tuple(replace(item, position=f"{letter.position}#{item.position}") for item in inner.items)
+        counts = {**draft.counts, **{kind: count for kind, count in inner.counts.items() if kind != "letters"}}
+        draft = replace(draft, entries=(*draft.entries, *entries), items=(*draft.items, *items), counts=counts)
+    return draft
 
 
 def broken_rules(document: Mapping[str, object], expected: Mapping[str, int]) -> list[str]:
-    """Implements ports.DocumentCheck: R4 and UK Core by the checker, and what we promise of our own documents beyond that."""
-    found = {issue.rule for issue in Checker.load().check(dict(document)) if issue.severity in ("error", "fatal")}
+    """Implements ports.DocumentCheck: R4, UK Core and our own profile by the checker, and what we promise beyond that."""
+    issues = Checker.load().check(dict(document), profiles=[DOCUMENT])
+    found = {issue.rule for issue in issues if issue.severity in ("error", "fatal") or issue.rule in PROMISED}
     return sorted(found | {issue.rule for issue in check_document(document, expected)})
 
 
@@ -101,7 +132,17 @@ def open_exchange(
         store = SqliteStore(settings.sqlite, sealer, clock, new_id, fail)
     if store.read(lambda uow: uow.count(IndexKey)) == 0:
         store.write(_first_index_key)
-    return Exchange(store, TableBus(store), AdapterReaders(), broken_rules, settings.environment, fail)
+    return Exchange(store, _bus(settings, store), AdapterReaders(), broken_rules, settings.environment, fail)
+
+
+def _bus(settings: Settings, store: Store) -> Bus:
+    """Kafka when it is named, else the tables. Nothing connects before it is used."""
+    if not settings.kafka:
+        return TableBus(store)
+    from exchange.bus.kafka import KafkaAccess, KafkaBus  # here: aiokafka is loaded only where it is wanted
+
+    password = settings.kafka_password_file.read_text().strip() if settings.kafka_password_file else ""
+    return KafkaBus(KafkaAccess(settings.kafka, settings.kafka_user, password, str(settings.kafka_ca_file or "")))
 
 
 def check_database(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import databases
+from tests.kafka_kit import Brokers
 
 SCRIPT = Path(__file__).parents[1] / "docker" / "local" / "postgres.sh"
 ALLOWED_SKIPS = (
@@ -18,6 +19,7 @@ ALLOWED_SKIPS = (
     "WARDPOST_ORACLE is not set",
     "Maven, Java or ../shared is not here",
     "about the SQLite file",
+    "Maven or Java is not here: Apache Kafka cannot be started",
 )
 _seen: set[str] = set()
 
@@ -32,6 +34,26 @@ def server() -> Iterator[str]:
         Path(folder).chmod(0o755)  # the server's own user must get in
         yield subprocess.run([SCRIPT, "start", f"{folder}/pg"], check=True, capture_output=True, text=True).stdout.strip()
         subprocess.run([SCRIPT, "stop", f"{folder}/pg", "immediate"], check=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """One genuine broker for the whole session."""
+    yield from _brokers(tmp_path_factory, 1)
+
+
+@pytest.fixture
+def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    yield from _brokers(tmp_path_factory, 3)
+
+
+def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int) -> Iterator[Brokers]:
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count)
+    try:
+        brokers.start()
+        yield brokers
+    finally:
+        brokers.stop()
 
 
 @pytest.fixture(autouse=True)

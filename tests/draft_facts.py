@@ -5,7 +5,21 @@ from typing import Any
 
 from exchange.fhir.draft import Draft, Outcome
 
-PLAIN = ("event", "kind", "reason", "source_id", "sent_at", "occurred_at", "is_test", "is_dead", "is_sensitive_address", "claimed_sender")
+PLAIN = (
+    "event",
+    "is_about_person",
+    "merged_ids",
+    "cleared",
+    "kind",
+    "reason",
+    "source_id",
+    "sent_at",
+    "occurred_at",
+    "is_test",
+    "is_dead",
+    "is_sensitive_address",
+    "claimed_sender",
+)
 LEAVING = ("visit_id", "expected_leaving", "left_at")
 
 

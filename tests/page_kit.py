@@ -26,22 +26,10 @@ from exchange.fhir.stated import (
     Resuscitation,
     Stated,
 )
-from exchange.web.home import Renderer, inbox_view, transfer_view
+from exchange.model import AnswerKind
+from exchange.web.home import Renderer, TransferView, inbox_view, transfer_view
 from exchange.web.home.answers import Tried
-from exchange.web.home.facts import (
-    Done,
-    ErrorFacts,
-    Frame,
-    Given,
-    InboxRow,
-    Kind,
-    LetterFacts,
-    LinkFacts,
-    Mark,
-    Read,
-    Resident,
-    TransferFacts,
-)
+from exchange.web.home.facts import Done, ErrorFacts, Frame, Given, InboxRow, LetterFacts, LinkFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.render import STYLESHEET
 
 NOW = datetime(2026, 11, 28, 2, 3, tzinfo=UTC)
@@ -51,8 +39,7 @@ FRAME = Frame(
     role="night senior",
     is_trial=True,
     csrf="csrf-token",
-    inbox_url="/home",
-    sign_out_url="/home/sign-out",
+    start_url="/home",
     desk_phone="01632 960100",
     desk_who="discharge desk, day and night",
 )
@@ -131,6 +118,21 @@ MEDICINES = (
     medicine("9", "Buprenorphine 5micrograms/hour transdermal patches", "1 patch every 7 days. Take the old one off first.",
              why="Back pain.", last="2026-11-24", due="Tuesday 1 December, 10:00", classes=("controlled", "weekly-or-patch")),
     medicine("10", "Levothyroxine 25microgram tablets", "3 tablets (75 micrograms), once a day before breakfast", supply="home-stock"),
+)  # fmt: skip
+
+# Version 2: ramipril is stopped, bisoprolol's dose is lower under a new name, macrogol is said, co-careldopa is in the bag, a row is gone.
+CHANGED_MEDICINES = (
+    *MEDICINES[:2],
+    medicine("3", "Ramipril 5mg capsules", "", "stopped", why="Her kidneys are still not working well.",
+             notes=("Was: 1 capsule, once a day in the morning",), last="2026-11-23T08:00:00+00:00", due="", supply=""),
+    MEDICINES[3],
+    medicine("5", "Bisoprolol 1.25mg tablets", "1.25 mg (1 tablet), once a day in the morning", "changed", why="Her pulse was slow (48).",
+             notes=("Was: 5 mg, once a day in the morning",)),
+    medicine("6", "Macrogol compound oral powder sachets NPF sugar free", "1 sachet in water, twice a day",
+             last="2026-11-27T18:00:00+00:00"),
+    medicine("8", "Co-careldopa 25mg/100mg tablets", "1 tablet, 4 times a day: 07:00, 11:00, 15:00 and 19:00", why="Parkinson’s disease.",
+             last="2026-11-27T19:05:00+00:00", due="2026-11-28T07:00:00+00:00", classes=("time-critical",)),
+    *MEDICINES[8:],
 )  # fmt: skip
 
 STATED = Stated(
@@ -270,7 +272,7 @@ def facts(**changes: object) -> TransferFacts:
     return replace(made, **changes)  # type: ignore[arg-type]  # a test helper: members by name
 
 
-def given(kind: Kind = Kind.CAN_TAKE, words: str = "today, 08:00, if co-careldopa is in the bag", version: int = 1) -> Given:
+def given(kind: AnswerKind = AnswerKind.CAN_TAKE, words: str = "today, 08:00, if co-careldopa is in the bag", version: int = 1) -> Given:
     return Given(kind, words, "Priya Testworth", NOW - timedelta(minutes=1), version)
 
 
@@ -315,9 +317,28 @@ def pages() -> Mapping[str, bytes]:
     """Name → HTML of every page and state."""
     render = Renderer(static_url=".").render
 
-    def transfer(document: dict[str, object] | None = None, result: dict[str, object] | None = None, **more: object) -> bytes:
-        view = transfer_view(document, result or gate(), facts(**more), NOW)
+    def transfer(
+        document: dict[str, object] | None = None,
+        result: dict[str, object] | None = None,
+        before: TransferView | None = None,
+        **more: object,
+    ) -> bytes:
+        view = transfer_view(document, result or gate(), facts(**more), NOW, before)
         return render("transfer.html", view=view, frame=FRAME)
+
+    def changed(**more: object) -> bytes:
+        new = bundle(version=2, medicines=CHANGED_MEDICINES, expected_leaving="2026-11-28T07:30:00+00:00")
+        read = (Read("Priya Testworth", NOW - timedelta(hours=1), 1),)
+        return transfer(
+            new,
+            gate(count=2),
+            version=2,
+            newest_version=2,
+            opened=read,
+            published_at=NOW - timedelta(minutes=5),
+            before=transfer_view(bundle(), gate(), facts(newest_version=2), NOW),
+            **more,
+        )
 
     def inbox(*found: InboxRow) -> bytes:
         view = inbox_view(found, FRAME, NOW)
@@ -325,7 +346,7 @@ def pages() -> Mapping[str, bytes]:
 
     long_patient = {**content().patient, "name": [{"use": "official", "text": LONG_NAME}]}
     long_row = replace(rows()[1], resident=replace(RESIDENT, name=LONG_NAME))
-    anonymous = replace(FRAME, who="", inbox_url="", home="")
+    anonymous = replace(FRAME, who="", start_url="", home="")
     wrong = Tried("can_take", {"when": "other", "time": "0800"}, ("27-skin",), {"day": "Choose the day"})
     done = Done("Sent. The hospital has it", "We can take Edith today at 08:00, if co-careldopa is in the bag.", "Priya Testworth",
                 "Saturday 28 November, 02:11", 1, "Edith Testperson", "/home/transfers/6f3c2b1e",
@@ -348,8 +369,10 @@ def pages() -> Mapping[str, bytes]:
                    encounter={}, expected_leaving="2026-11-29"),
             gate("letter only", 0),
         ),
-        "transfer-version-2": transfer(
-            bundle(version=2), version=2, newest_version=2, opened=(Read("Priya Testworth", NOW - timedelta(hours=1), 1),),
+        "transfer-version-2": changed(answers=(given(),)),
+        "transfer-version-2-read": changed(answers=(given(), given(AnswerKind.SEEN, "", version=2))),
+        "transfer-version-2-letter-only": transfer(
+            None, gate("letter only", 0), version=2, newest_version=2, opened=(Read("Priya Testworth", NOW - timedelta(hours=1), 1),),
             answers=(given(),),
         ),
         "transfer-replaced": transfer(bundle(), newest_version=2, replaced_at=NOW, answers=(given(),)),

@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ class Service:
     process: subprocess.Popen[bytes] | None = None
     keys: dict[str, ECKey] = field(default_factory=dict)
     more_environ: dict[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
 
     @property
     def environ(self) -> dict[str, str]:
@@ -88,10 +90,14 @@ class Service:
         self.process = None
         return code
 
+    def connection(self) -> socket.socket:
+        plain = socket.create_connection(("127.0.0.1", self.mllp_port), timeout=20)
+        return self.tls.wrap_socket(plain, server_hostname="127.0.0.1") if self.tls else plain
+
     def mllp(self, *messages: bytes) -> list[str]:
         """Send frames on one connection; the MSA code of each answer ("" when the connection closed without one)."""
         codes = []
-        with socket.create_connection(("127.0.0.1", self.mllp_port), timeout=20) as link:
+        with self.connection() as link:
             for message in messages:
                 link.sendall(b"\x0b" + message + b"\x1c\r")
                 answer = bytearray()
@@ -111,7 +117,10 @@ class Service:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent |= {"Authorization": f"Bearer {token}"} if token else {}
         sent |= {"Content-Type": media_type} if media_type else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if self.tls:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.tls)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
@@ -148,9 +157,9 @@ class Service:
 
 
 @contextmanager
-def running_service(folder: Path, **environ: str) -> Iterator[Service]:
+def running_service(folder: Path, tls: ssl.SSLContext | None = None, **environ: str) -> Iterator[Service]:
     """A set-up service that runs: hospital RZZ01 with feed PAS, homes VZZ01 and VZZ02, a client for each, and people."""
-    service = Service(folder, more_environ=environ)
+    service = Service(folder, more_environ=environ, tls=tls)
     service.cli("sites", "add", "RZZ01", "Sample General Hospital", "--kind", "hospital", "--phone", "01632 960100")
     for code, name, street in (("VZZ01", "Sample Meadow", "1 Rehearsal Row"), ("VZZ02", "Sample Court", "3 Rehearsal Row")):
         service.cli("sites", "add", code, name, "--street", street, "--town", "Testmouth", "--postcode", "NM4 7QA")

@@ -1,25 +1,18 @@
 """The HL7 v2 adapter: one message of bytes to one Draft. Pure; the code tables are its only files.
 
-Read `read` first: it says which events are used and what each becomes. Mapping rows stand in person.py, adt.py and mdm.py.
+Read events.py first: what each trigger contributes. Mapping rows stand in person.py, adt.py, letters.py, results.py and orders.py;
+docs/mapping-hl7v2.md lists them.
 """
 
 from typing import Final
 
-from adapters.hl7v2 import adt, mdm, person
+from adapters.hl7v2 import adt, counter, letters, orders, person, results
+from adapters.hl7v2.events import EVENTS, NOT_USED
 from adapters.hl7v2.reader import Message, header_of, parse, unwrapped
 from adapters.hl7v2.types import read_time
-from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind, Unreadable
+from exchange.fhir.draft import Draft, Entry, Letter, ReadingProfile, SourceKind, Unreadable
 
 FORMAT: Final = "hl7v2"
-_ADT: Final = {
-    **dict.fromkeys(("A01", "A02", "A03", "A08", "A12", "A28", "A31"), SourceKind.FACTS),
-    "A11": SourceKind.CANCEL_ADMISSION,
-    "A13": SourceKind.CANCEL_DISCHARGE,
-}
-_MDM: Final = frozenset(("T02", "T06", "T08", "T10", "T11"))
-_MDM_WITHOUT_CONTENT: Final = frozenset(("T01", "T03", "T05", "T07", "T09"))
-# These are about two people by their nature, and so no reason to doubt the sender.
-_ABOUT_TWO: Final = frozenset(("ADT^A17", "ADT^A24", "ADT^A37", "ADT^A40"))
 
 
 def sniff(raw: bytes) -> bool:
@@ -38,45 +31,40 @@ def source_id(raw: bytes) -> str:
 def read(raw: bytes, profile: ReadingProfile) -> Draft:
     """The Draft of one message. Every non-empty value of it stands once in `items`. Raises Unreadable and nothing else."""
     message = parse(raw, profile.charset)
-    kind, reason = _use(message)
-    if message.event not in _ABOUT_TWO:
+    use = EVENTS.get(message.event)
+    kind = use.kind if use else SourceKind.NOT_USED
+    reason = "" if use else NOT_USED.get(message.event, "unsupported event")
+    if message.event not in ("ADT^A17", "ADT^A24", "ADT^A37"):  # these are about two people by their nature
         person.refuse_two_people(message)
-    if kind is not SourceKind.NOT_USED and not message.all("PID"):
+    if use and not message.all("PID"):
         raise Unreadable("hl7_no_patient", "The message has no PID segment.")
-    letters: tuple[Letter, ...] = ()
-    if kind is SourceKind.LETTER:
-        document_type = message.first("TXA").value(2)
-        if profile.letter_types and document_type not in profile.letter_types:
-            kind, reason = SourceKind.NOT_USED, "not a discharge document"
-        else:
-            letters = mdm.letters(message, profile)
-            if not letters:
-                kind, reason = SourceKind.NOT_USED, "carries no content"
-    return _draft(message, profile, kind, reason=reason, letters=letters)
+    found: tuple[Letter, ...] = ()
+    entries: list[Entry] = []
+    if kind is SourceKind.LETTER or message.event == "ORU^R01":
+        found, reason = letters.letters(message, profile)
+        kind = SourceKind.LETTER if found else kind
+    if message.event == "ORU^R01":
+        entries = results.results(message, profile)
+    elif kind is SourceKind.RECORDS:
+        entries = orders.orders(message, profile)
+    if kind is SourceKind.RECORDS and not entries:
+        reason = reason or "carries no content"
+    if not found and (kind is SourceKind.LETTER or (kind is SourceKind.RECORDS and not entries)):
+        kind = SourceKind.NOT_USED
+    return _draft(raw, message, profile, kind, reason if kind is SourceKind.NOT_USED else "", entries, found)
 
 
-def _use(message: Message) -> tuple[SourceKind, str]:
-    """What this event contributes, or why it is not used."""
-    kind, _, trigger = message.event.partition("^")
-    if kind == "ADT" and trigger in _ADT:
-        return _ADT[trigger], ""
-    if kind == "MDM" and trigger in _MDM:
-        return SourceKind.LETTER, ""
-    if kind == "MDM" and trigger in _MDM_WITHOUT_CONTENT:
-        return SourceKind.NOT_USED, "carries no content"
-    return SourceKind.NOT_USED, "concerns two people or identities" if message.event in _ABOUT_TWO else "unsupported event"
-
-
-def _draft(message: Message, profile: ReadingProfile, kind: SourceKind, *, reason: str, letters: tuple[Letter, ...] = ()) -> Draft:
+def _draft(
+    raw: bytes, message: Message, profile: ReadingProfile, kind: SourceKind, reason: str, entries: list[Entry], found: tuple[Letter, ...]
+) -> Draft:
     """The facts that every event shares; a message that is not used keeps who and when, for matching and for the record."""
     header, evn, zone = message.header, message.first("EVN"), profile.zone
     patient = person.patient(message, profile)
     stay = adt.Stay(message, profile)
-    entries = person.general_practice(message) + stay.entries() + adt.clinical(message, zone)
+    entries = person.general_practice(message) + stay.entries() + adt.clinical(message, zone) + entries
     used = kind is not SourceKind.NOT_USED
     sent = read_time(header.value(7), zone)
     occurred = read_time(evn.value(6), zone) or read_time(evn.value(2), zone)
-    left_at = stay.left_at or (occurred.text if occurred and message.event == "ADT^A03" and evn.value(6) else "")
     return Draft(
         format=FORMAT,
         event=message.event,
@@ -88,15 +76,18 @@ def _draft(message: Message, profile: ReadingProfile, kind: SourceKind, *, reaso
         is_dead=stay.has_died or bool(patient.get("deceasedDateTime") or patient.get("deceasedBoolean")),
         is_sensitive_address=person.is_sensitive_address(message),
         claimed_sender=f"{header.value(3)}/{header.value(4)}",
+        is_about_person=used and stay.is_about_person,
+        merged_ids=person.merged_ids(message) if used else (),
         visit_id=stay.visit_id,
         expected_leaving=stay.expected,
-        left_at=left_at,
+        left_at=stay.left_at,
         patient=patient,
         encounter=stay.encounter,
         entries=tuple(entries) if used else (),
-        letters=letters,
+        cleared=adt.cleared(message) if used else (),
+        letters=found,
         signs=tuple(stay.signs + person.address_signs(message)) if used else (),
-        items=message.items(unused="" if used else reason),
-        counts=dict(adt.counts(message)) | {"letters": len(letters)},
+        items=message.items(unused=reason),
+        counts={**counter.count(raw), "letters": len(found)},
         reason=reason,
     )

@@ -1,35 +1,63 @@
-"""PV1, PV2, AL1, DG1, PR1 → Encounter and clinical entries. Rows of the HL7 v2-to-FHIR guide; UK rules are marked."""
+"""PV1, PV2, AL1, IAM, DG1, PR1 → Encounter and clinical entries. Rows of the HL7 v2-to-FHIR guide; UK rules are marked."""
 
-from collections.abc import Mapping
-
+from adapters.hl7v2.events import EVENTS
 from adapters.hl7v2.reader import Cell, Message, Segment
 from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import THO, UK_CORE, concept, national_concept, practitioner, put, put_moment, take_expected, take_moment
+from adapters.hl7v2.types import (
+    THO,
+    UK_CORE,
+    concept,
+    national_concept,
+    notes,
+    only,
+    practitioner,
+    put,
+    put_moment,
+    read_time,
+    take_expected,
+    take_moment,
+)  # fmt: skip
 from exchange.fhir.draft import Entry, ReadingProfile, Resource, Sign
+from exchange.fhir.shape import parts
 
 _ACT_CODE = f"{THO}v3-ActCode"
 _ACT_DISPLAY = {"IMP": "inpatient encounter", "EMER": "emergency", "AMB": "ambulatory", "PRENC": "pre-admission"}
-# Events about a person, whose PV1 (class N) is there for the structure's sake.
-PERSON_EVENTS = frozenset(("A28", "A31"))
+_CLINICIANS = {7: "consultant", 8: "referrer", 9: "consulting", 17: "admitter"}
+# What `""` in a whole field clears (HL7 v2 2.5.3): a member of the Encounter, or one inside `period` or `hospitalization`; and which
+# list of entries.
+_DELETABLE = (
+    ("PV1", 4, "hospitalization.extension"), ("PV1", 10, "serviceType"), ("PV1", 14, "hospitalization.admitSource"),
+    ("PV1", 44, "period.start"), ("PV1", 45, "period.end"), ("PV2", 3, "reasonCode"),
+)  # fmt: skip
+_LISTS = (
+    ("AL1", 3, "allergy"), ("IAM", 3, "allergy"), ("DG1", 3, "diagnosis"), ("PR1", 3, "procedure"), ("PD1", 3, "gp-practice"),
+    ("PD1", 4, "gp"), ("PV1", 3, "ward"), *(("PV1", field, role) for field, role in _CLINICIANS.items()),
+)  # fmt: skip
+# IAM-6 (v2-0323, v2-0206): single changes; anything else, or nothing, is a line of the whole list.
+_ALLERGY_CHANGES = {"A": "allergy-added", "U": "allergy-added", "D": "allergy-removed"}
 
 
 class Stay:
-    """What PV1 and PV2 say, read once: the Encounter and the facts that a Draft names on its own."""
+    """What EVN, PV1 and PV2 say, read once: the Encounter and the facts that a Draft names on its own."""
 
     def __init__(self, message: Message, profile: ReadingProfile) -> None:
+        self.message = message
         self.pv1 = message.first("PV1")
         self.pv2 = message.first("PV2")
         self.profile = profile
         self.signs: list[Sign] = []
         self.has_died = False
-        self.expected = ""
-        self.left_at = ""
+        self.expected: str | None = ""
+        self.left_at: str | None = ""
         self.visit_id = ""
-        trigger = message.event.partition("^")[2]
-        self.encounter = {} if trigger in PERSON_EVENTS else self._encounter(trigger)
+        use = EVENTS.get(message.event)
+        # A28, A31 and A40 have a PV1 (class N) for the structure's sake; A60 may name a stay.
+        self.is_about_person = bool(use and use.about == "person") and not (message.event == "ADT^A60" and self.pv1.value(19))
+        made = {} if self.is_about_person else self._encounter(use.status if use else "")
+        self.encounter = made if message.all("PV1") or made.keys() - {"resourceType", "status"} else {}
 
-    def _encounter(self, trigger: str) -> Resource:
-        """Row PV1 → Encounter. Status by the event and by PV1-45."""
+    def _encounter(self, status: str) -> Resource:
+        """Row PV1 → Encounter. Status by the event, else finished by PV1-45; without either the class speaks at the merge."""
         pv1, pv2, zone, country = self.pv1, self.pv2, self.profile.zone, self.profile.country
         made: Resource = {"resourceType": "Encounter"}
         self.visit_id = pv1.take("Encounter.identifier.value", 19)
@@ -40,27 +68,43 @@ class Stay:
         if kind:
             pv1.cell(2).claim("Encounter.class.code")
             made["class"] = {"system": _ACT_CODE, "code": kind, "display": _ACT_DISPLAY[kind]}
-        made["status"] = (
-            "cancelled" if trigger == "A11" else "in-progress" if trigger == "A13" or not (ended or trigger == "A03") else "finished"
-        )
-        service = concept(pv1.cell(10), "Encounter.serviceType")
-        put(made, "serviceType", service)
+        put(made, "status", status or ("finished" if ended else ""))
+        put(made, "serviceType", concept(pv1.cell(10), "Encounter.serviceType"))
         reason = concept(pv2.cell(3), "Encounter.reasonCode")
         put(made, "reasonCode", [reason] if reason else [])
         period: Resource = {}
         put_moment(period, "start", take_moment(pv1.cell(44), "Encounter.period.start", zone))
         put_moment(period, "end", ended)
-        put(made, "period", period)
-        self.left_at = ended.text if ended else ""
-        self.expected = take_expected(pv2.cell(9), "Encounter.extension.valueDateTime", zone)
+        self._leaving_times(ended.text if ended else "")
         stay: Resource = {}
         method = national_concept(pv1.cell(4), "Encounter.hospitalization.extension.valueCodeableConcept", "AdmissionMethod", country)
         put(stay, "extension", [{"url": f"{UK_CORE}AdmissionMethod", "valueCodeableConcept": method}] if method else [])
         put(stay, "admitSource", national_concept(pv1.cell(14), "Encounter.hospitalization.admitSource", "SourceOfAdmission", country))
+        within = {"period": period, "hospitalization": stay}
         for field, meaning in ((36, self.profile.pv1_36), (37, self.profile.pv1_37)):
             self._leaving(pv1.cell(field), meaning, made, stay)
-        put(made, "hospitalization", stay)
-        return made if len(made) > 2 else {}
+            if meaning and pv1.deletes(field):
+                (made if meaning == "method" else stay)["extension" if meaning == "method" else "dischargeDisposition"] = None
+        for name, field, member in _DELETABLE:
+            if self.message.first(name).deletes(field):
+                outer, _, inner = member.partition(".")
+                (within[outer] if inner else made)[inner or outer] = None
+        return made | only(**within)
+
+    def _leaving_times(self, ended: str) -> None:
+        """PV1-45 (A03: else EVN-6) is when the person left, PV2-9 (A16: else EVN-3) the expected day; `""` and A25 take it back."""
+        event, evn, zone = self.message.event, self.message.first("EVN"), self.profile.zone
+        happened = read_time(evn.value(6), zone) if event == "ADT^A03" else None
+        self.left_at = ended or (happened.text if happened else None if self.pv1.deletes(45) else "")
+        planned = "Encounter.extension.valueDateTime"
+        if event == "ADT^A25":
+            self.expected = None
+            return
+        self.expected = take_expected(self.pv2.cell(9), planned, zone)
+        if event == "ADT^A16" and not self.expected:
+            self.expected = take_expected(evn.cell(3), planned, zone)
+        if self.pv2.deletes(9):
+            self.expected = None
 
     def _leaving(self, cell: Cell, meaning: str, made: Resource, stay: Resource) -> None:
         """PV1-36 and PV1-37 mean what the sender's profile says, and nothing follows from code 19 (practice.md 5)."""
@@ -85,41 +129,47 @@ class Stay:
                 self.signs.append(Sign("destination_code", code, cell.position))
 
     def entries(self) -> list[Entry]:
-        """Row PV1-3 → Location (PL: ward, room, bed; the trust as assigner), PV1-7 → Practitioner."""
+        """Row PV1-3 → Location (PL: ward, room, bed; the trust as assigner); PV1-7, 8, 9, 17 → Practitioner."""
+        if not self.encounter:
+            return []
         entries: list[Entry] = []
         cell = self.pv1.cell(3)
-        if self.encounter and (ward := cell.take("Location.identifier.value", 1, 1)):
+        if ward := cell.take("Location.identifier.value", 1, 1):
             code: Resource = {"value": ward}
             if owner := cell.take("Location.identifier.assigner.display", 4, 1):
                 code["assigner"] = {"display": owner}
             place: Resource = {"resourceType": "Location", "status": "active", "identifier": [code]}
             place["name"] = cell.take("Location.name", 9) or ward
-            parts = [f"{word} {text}" for word, part in (("room", 2), ("bed", 3)) if (text := cell.take("Location.description", part, 1))]
-            put(place, "description", ", ".join(parts))
+            spots = [f"{word} {text}" for word, part in (("room", 2), ("bed", 3)) if (text := cell.take("Location.description", part, 1))]
+            put(place, "description", ", ".join(spots))
             place["physicalType"] = {"coding": [{"system": f"{THO}location-physical-type", "code": "wa", "display": "Ward"}]}
             entries.append(Entry("ward", cell.position, place))
-        for person in self.pv1.cells(7) if self.encounter else ():
-            if found := practitioner(person, "Practitioner"):
-                entries.append(Entry("consultant", person.position, found))
+        for field, role in _CLINICIANS.items():
+            for person in self.pv1.cells(field):
+                if found := practitioner(person, "Practitioner"):
+                    entries.append(Entry(role, person.position, found))
         return entries
 
 
 def clinical(message: Message, zone: str) -> list[Entry]:
     """Allergies, diagnoses and procedures in the order sent. A segment that only deletes gives none."""
     entries: list[Entry] = []
-    for name, role, make in (("AL1", "allergy", _allergy), ("DG1", "diagnosis", _diagnosis), ("PR1", "procedure", _procedure)):
+    kinds = (("AL1", "allergy", _allergy), ("IAM", "allergy", _allergy), ("DG1", "diagnosis", _diagnosis), ("PR1", "procedure", _procedure))
+    for name, role, make in kinds:
         for segment in message.all(name):
             if resource := make(segment, zone):
-                entries.append(Entry(role, segment.label, resource))
+                put(resource, "note", [*parts(resource, "note"), *notes(segment, f"{resource['resourceType']}.note")])
+                change = _ALLERGY_CHANGES.get(segment.value(6).upper(), role) if name == "IAM" else role
+                if change != role:
+                    segment.cell(6).claim("AllergyIntolerance.clinicalStatus")
+                entries.append(Entry(change, segment.label, resource))
     return entries
 
 
-def counts(message: Message) -> Mapping[str, int]:
-    """How many the source has: segments with a code or words, whatever the mapping made of them."""
-    kinds = (("AL1", "allergies", (3,)), ("DG1", "diagnoses", (3, 4)), ("PR1", "procedures", (3, 4)))
-    return {
-        kind: sum(1 for segment in message.all(name) if any(segment.cells(field) for field in fields)) for name, kind, fields in kinds
-    } | {"medicines": 0}
+def cleared(message: Message) -> tuple[str, ...]:
+    """The roles whose whole list the message empties: `""` in the field that names them, in every such segment."""
+    lists = ((message.all(name), field, role) for name, field, role in _LISTS)
+    return tuple(dict.fromkeys(role for found, field, role in lists if found and all(segment.deletes(field) for segment in found)))
 
 
 def _status(system: str, code: str) -> Resource:
@@ -135,31 +185,43 @@ def _words(segment: Segment, field: int, fallback: int, path: str) -> Resource:
     return made
 
 
-def _allergy(al1: Segment, zone: str) -> Resource:
-    """Row AL1 → AllergyIntolerance: active, unconfirmed (our decision). A severity without a row or a reaction is a note."""
-    code = _words(al1, 3, 0, "AllergyIntolerance.code")
+def _allergy(segment: Segment, zone: str) -> Resource:
+    """Rows AL1, IAM → AllergyIntolerance: active; verification by IAM-17, else unconfirmed (our decision). A severity without a row or
+    a reaction is a note."""
+    code = _words(segment, 3, 0, "AllergyIntolerance.code")
     if not code:
         return {}
+    is_iam = segment.name == "IAM"
     made: Resource = {"resourceType": "AllergyIntolerance"}
-    made["clinicalStatus"] = _status("allergyintolerance-clinical", "active")
-    made["verificationStatus"] = _status("allergyintolerance-verification", "unconfirmed")
-    kind = al1.value(2).upper()
+    said = segment.value(17).upper() if is_iam else ""
+    verified = table("allergy_verification").get(said, "")
+    if verified:
+        segment.cell(17).claim("AllergyIntolerance.verificationStatus")
+    if verified != "entered-in-error":  # FHIR ait-2
+        made["clinicalStatus"] = _status("allergyintolerance-clinical", "inactive" if said == "I" else "active")
+    made["verificationStatus"] = _status("allergyintolerance-verification", verified or "unconfirmed")
+    if is_iam and (number := segment.take("AllergyIntolerance.identifier.value", 7)):
+        owner = segment.take("AllergyIntolerance.identifier.assigner.display", 7, 2)
+        made["identifier"] = [only(value=number, assigner=only(display=owner))]
+    kind = segment.value(2).upper()
     if kind in table("allergy_category"):
         made |= {"type": "allergy", "category": [table("allergy_category")[kind]]}
-        al1.cell(2).claim("AllergyIntolerance.category")
-    weight = al1.value(4).upper()
+        segment.cell(2).claim("AllergyIntolerance.category")
+    weight = segment.value(4).upper()
     put(made, "criticality", table("allergy_criticality").get(weight, ""))
     made["code"] = code
-    put_moment(made, "onsetDateTime", take_moment(al1.cell(6), "AllergyIntolerance.onsetDateTime", zone))
+    put_moment(made, "onsetDateTime", take_moment(segment.cell(11 if is_iam else 6), "AllergyIntolerance.onsetDateTime", zone))
+    if is_iam:
+        put_moment(made, "recordedDate", take_moment(segment.cell(13), "AllergyIntolerance.recordedDate", zone))
     severity = table("allergy_severity").get(weight, "")
     reactions: list[Resource] = []
-    for cell in al1.cells(5):
+    for cell in segment.cells(5):
         if text := cell.take("AllergyIntolerance.reaction.manifestation.text"):
-            reactions.append({"manifestation": [{"text": text}]} | ({"severity": severity} if severity else {}))
+            reactions.append({"manifestation": [{"text": text}]} | only(severity=severity))
     if severity and reactions:
-        al1.cell(4).claim("AllergyIntolerance.reaction.severity")
-    elif weight and (said := al1.take("AllergyIntolerance.note.text", 4, 2) or al1.take("AllergyIntolerance.note.text", 4)):
-        made["note"] = [{"text": f"Severity as sent: {said}"}]
+        segment.cell(4).claim("AllergyIntolerance.reaction.severity")
+    elif weight and (words := segment.take("AllergyIntolerance.note.text", 4, 2) or segment.take("AllergyIntolerance.note.text", 4)):
+        made["note"] = [{"text": f"Severity as sent: {words}"}]
     put(made, "reaction", reactions)
     return made
 

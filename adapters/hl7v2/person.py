@@ -3,14 +3,16 @@
 from adapters.hl7v2.reader import Cell, Message, Segment
 from adapters.hl7v2.tables import national, table
 from adapters.hl7v2.types import (
+    LOCAL_PATIENT,
     NHS_NUMBER,
     ODS_ORGANISATION,
-    THO,
     UK_CORE,
     address,
-    concept,
+    coded,
     human_name,
     identifier,
+    is_local,
+    language,
     national_concept,
     practitioner,
     put,
@@ -22,7 +24,10 @@ from adapters.hl7v2.types import (
 from exchange.fhir.draft import Entry, Outcome, ReadingProfile, Resource, Sign, Unreadable
 
 # What `""` in a whole field clears: the member stands there empty, which is neither absent (says nothing) nor a value (HL7 v2 2.5.3).
-_DELETABLE = {5: "name", 8: "gender", 11: "address", 13: "telecom", 16: "maritalStatus", 29: "deceasedDateTime", 30: "deceasedBoolean"}
+_DELETABLE = {
+    5: "name", 8: "gender", 11: "address", 13: "telecom", 15: "communication", 16: "maritalStatus", 22: "extension",
+    29: "deceasedDateTime", 30: "deceasedBoolean",
+}  # fmt: skip
 
 
 def refuse_two_people(message: Message) -> None:
@@ -42,6 +47,12 @@ def refuse_two_people(message: Message) -> None:
         )
         if conflict or not numbers & first:
             raise Unreadable("two_people", "The message is about two different people.", position="PID[2]")
+
+
+def merged_ids(message: Message) -> tuple[str, ...]:
+    """A40: the local ids of MRG-1, as `system|value`. They relink a stay here and never travel (rule merged_identities)."""
+    cells = [cell for mrg in message.all("MRG") for cell in mrg.cells(1)] if message.event == "ADT^A40" else []
+    return tuple(f"{LOCAL_PATIENT}|{cell.value(1)}" for cell in cells if cell.value(1) and is_local(cell))
 
 
 def is_sensitive_address(message: Message) -> bool:
@@ -68,10 +79,10 @@ def patient(message: Message, profile: ReadingProfile) -> Resource:
     put(made, "birthDate", take_birth_date(pid.cell(7), "Patient.birthDate"))
     _deceased(pid, made, zone)
     put(made, "address", [] if hidden else [found for cell in pid.cells(11) if (found := address(cell, "Patient.address"))])
-    put(made, "maritalStatus", _coded(pid.cell(16), "Patient.maritalStatus", "marital_status", "v3-MaritalStatus"))
+    put(made, "maritalStatus", _marital_status(pid.cell(16), profile.country))
     put(made, "contact", [found for nk1 in message.all("NK1") if (found := _contact(nk1, zone, hidden))])
-    language = concept(pid.cell(15), "Patient.communication.language")
-    put(made, "communication", [{"language": language}] if language else [])
+    spoken = language(pid.cell(15), "Patient.communication.language")
+    put(made, "communication", [{"language": spoken}] if spoken else [])
     _withhold(message, hidden)
     if hidden:  # also what other messages of this person said before
         made |= {"address": [], "telecom": []}
@@ -135,6 +146,15 @@ def _number_status(message: Message, made: Resource, profile: ReadingProfile) ->
             one["extension"] = [{"url": f"{UK_CORE}NHSNumberVerificationStatus", "valueCodeableConcept": status}]
 
 
+def _marital_status(cell: Cell, country: str) -> Resource:
+    """UK: PID-16 by the country's own table first (its P is "Separated", the international P a partner), else v2-0002."""
+    found = national("PersonMaritalStatus", country)
+    path = "Patient.maritalStatus"
+    if found and cell.value() in found["codes"]:
+        return national_concept(cell, path, "PersonMaritalStatus", country)
+    return coded(cell, path, "marital_status", "v3-MaritalStatus")
+
+
 def _deceased(pid: Segment, made: Resource, zone: str) -> None:
     """Rows PID-29, PID-30 → deceasedDateTime, else deceasedBoolean; the one clears the other that an earlier message gave."""
     died = take_moment(pid.cell(29), "Patient.deceasedDateTime", zone)
@@ -152,17 +172,6 @@ def _telecoms(segment: Segment, path: str, uses: dict[int, str]) -> list[Resourc
     return [found for field, use in uses.items() for cell in segment.cells(field) if (found := telecom(cell, path, use))]
 
 
-def _coded(cell: Cell, path: str, map_name: str, system: str) -> Resource:
-    """A code through a v2 table to a THO system, the sender's words beside it; without a row the words alone."""
-    code = table(map_name).get(cell.value().upper(), "")
-    made: Resource = {}
-    if code:
-        cell.claim(f"{path}.coding.code")
-        made["coding"] = [{"system": THO + system, "code": code}]
-    put(made, "text", cell.take(f"{path}.text", 2) or ("" if code else cell.take(f"{path}.text")))
-    return made
-
-
 def _contact(nk1: Segment, zone: str, hidden: bool) -> Resource:
     """Row NK1 → Patient.contact: 2 name, 3 relationship, 4 address, 5 and 6 telecom, 7 role, 8 and 9 period, 15 gender."""
     made: Resource = {}
@@ -172,8 +181,8 @@ def _contact(nk1: Segment, zone: str, hidden: bool) -> Resource:
     if not made:  # FHIR pat-1: a relationship alone is no contact
         return made
     relations = [
-        _coded(nk1.cell(3), "Patient.contact.relationship", "relationship", "v3-RoleCode"),
-        _coded(nk1.cell(7), "Patient.contact.relationship", "contact_role", "v2-0131"),
+        coded(nk1.cell(3), "Patient.contact.relationship", "relationship", "v3-RoleCode"),
+        coded(nk1.cell(7), "Patient.contact.relationship", "contact_role", "v2-0131"),
     ]
     put(made, "relationship", [relation for relation in relations if relation])
     gender = table("gender").get(nk1.value(15).upper(), "")

@@ -141,6 +141,13 @@ class Cell:
             self.segment.claims[self.field, self.repetition, component, sub] = Claim(Outcome.MAPPED, path)
         return text
 
+    def words(self, path: str, outcome: Outcome = Outcome.MAPPED) -> str:
+        """The whole repetition as free text (an unescaped ^ is part of it), claimed for `path` when there is any."""
+        text = self.segment.delimiters.decode(self.text).strip()
+        if text:
+            self.claim(path, 0, outcome=outcome)
+        return text
+
     def refuse(self, reason: str, component: int = 0, outcome: Outcome = Outcome.NOT_CARRIED) -> None:
         """This value (or the whole repetition) does not go into the document, for this reason."""
         self.segment.claims[self.field, self.repetition, component, 0] = Claim(outcome, "", reason)
@@ -156,9 +163,10 @@ class Cell:
 
 
 class Segment:
-    """One segment; field numbers as in the standard, MSH-1 included. `number` counts segments of the same name from 1."""
+    """One segment; field numbers as in the standard, MSH-1 included. `number` counts segments of the same name from 1; `notes` are the
+    NTE that follow it (Z-segments between do not part them)."""
 
-    __slots__ = ("claims", "delimiters", "fields", "name", "number")
+    __slots__ = ("claims", "delimiters", "fields", "name", "notes", "number")
 
     def __init__(self, name: str, number: int, fields: list[str], delimiters: Delimiters) -> None:
         self.name = name
@@ -166,6 +174,7 @@ class Segment:
         self.fields = fields
         self.delimiters = delimiters
         self.claims: dict[tuple[int, int, int, int], Claim] = {}
+        self.notes: list[Segment] = []
 
     @property
     def label(self) -> str:
@@ -249,6 +258,16 @@ class Message:
         """The first segment of this name, or an empty one."""
         return self.named[name][0] if name in self.named else Segment(name, 1, [name], self.header.delimiters)
 
+    def groups(self, *names: str) -> list[list[Segment]]:
+        """The segment groups that begin with one of these names, in order; Z-segments and notes left out (`Segment.notes` has them)."""
+        found: list[list[Segment]] = []
+        for segment in self.segments:
+            if segment.name in names:
+                found.append([segment])
+            elif found and segment.name[0] != "Z" and segment.name != "NTE":
+                found[-1].append(segment)
+        return found
+
     @cached_property
     def event(self) -> str:
         """`ADT^A01`, of MSH-9; a missing trigger is read from EVN-1 (old senders). It reaches logs, so that only a code is one."""
@@ -311,8 +330,8 @@ def parse(raw: bytes, charset: str) -> Message:
     if sum(map(text.count, (delimiters.field, delimiters.component, delimiters.repetition, delimiters.sub, "\r", "\n"))) > MAX_VALUES:
         raise Unreadable("too_many_values", f"The message has more than {MAX_VALUES} values.")
     segments = _segments(text, delimiters)
-    if sum(1 for segment in segments if segment.name == "MSH") > 1:
-        raise Unreadable("several_messages", "There is more than one message (MSH) in one submission.")
+    if (messages := sum(1 for segment in segments if segment.name == "MSH")) > 1:
+        raise Unreadable("several_messages", f"There are {messages} messages (MSH) in one submission: each must be sent on its own.")
     return Message(segments)
 
 
@@ -324,8 +343,9 @@ def _segments(text: str, delimiters: Delimiters) -> list[Segment]:
         lines = re.split(rf"\r\n?|\n(?=[A-Z][A-Z0-9]{{2}}{re.escape(delimiters.field)})", text)
     else:
         lines = text.split("\n")
-    segments = []
+    segments: list[Segment] = []
     counts: dict[str, int] = {}
+    noted: Segment | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -336,5 +356,9 @@ def _segments(text: str, delimiters: Delimiters) -> list[Segment]:
         if name in _HEADERS:
             fields.insert(1, delimiters.field)
         counts[name] = counts.get(name, 0) + 1
-        segments.append(Segment(name, counts[name], fields, delimiters))
+        segments.append(segment := Segment(name, counts[name], fields, delimiters))
+        if name == "NTE" and noted:
+            noted.notes.append(segment)
+        elif name[0] != "Z":
+            noted = segment
     return segments

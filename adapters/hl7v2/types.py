@@ -5,13 +5,15 @@ Every function claims what it uses, with the path that it was given; what it doe
 
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from adapters.hl7v2.reader import Cell
+from adapters.hl7v2.reader import Cell, Segment
 from adapters.hl7v2.tables import national, table
-from exchange.fhir.draft import Resource, Unreadable
+from exchange.fhir.draft import Outcome, Resource, Unreadable
+from exchange.fhir.r4.number import number
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
@@ -37,6 +39,11 @@ def put(target: Resource, key: str, value: object) -> None:
     """Set what is there; FHIR knows no empty values."""
     if value not in ("", None, [], {}):
         target[key] = value
+
+
+def only(**members: object) -> Resource:
+    """An object of the members that are there."""
+    return {name: value for name, value in members.items() if value not in ("", None, [], {})}
 
 
 def put_moment(target: Resource, key: str, moment: Moment | None) -> None:
@@ -108,6 +115,28 @@ def take_expected(cell: Cell, path: str, zone: str) -> str:
     return moment.text if moment else ""
 
 
+def decimal(text: str) -> Decimal | None:
+    """Row NM → decimal: leading zeros and a plus sign go, for JSON knows neither (`065.88`); every other digit stays (`4.10`).
+    None when it is no number."""
+    found = re.fullmatch(r"(?:\+|(-))?0*(\d{1,100}(?:\.\d{1,100})?|\.\d{1,100})", text, re.ASCII)
+    return number((found[1] or "") + ("0" if found[2][0] == "." else "") + found[2]) if found else None
+
+
+def quantity(value: Decimal, unit: Cell, path: str, *, comparator: str = "") -> Resource:
+    """Row CE, CWE → Quantity.unit: the unit in words; its code too, when it is one of UCUM."""
+    made = only(value=value, comparator=comparator, unit=unit.take(f"{path}.unit", 2) or unit.take(f"{path}.unit"))
+    if unit.value() and unit.value(3).upper() == "UCUM":
+        made |= {"system": "http://unitsofmeasure.org", "code": unit.take(f"{path}.code")}
+        unit.claim(f"{path}.system", 3)
+    return made
+
+
+def notes(segment: Segment, path: str, outcome: Outcome = Outcome.MAPPED) -> list[Resource]:
+    """Row NTE → Annotation: the notes that follow this segment, each with its lines."""
+    found = ("\n".join(filter(None, (cell.words(f"{path}.text", outcome) for cell in nte.cells(3)))) for nte in segment.notes)
+    return [{"text": text} for text in found if text]
+
+
 def take_birth_date(cell: Cell, path: str) -> str:
     """PID-7 → birthDate: a year stays a year, a time of day is dropped, no zone touches it."""
     text = cell.value(1, 1)
@@ -138,8 +167,8 @@ def identifier(cell: Cell, path: str, zone: str) -> Resource | None:
     number = cell.value(1)
     if not number:
         return None
-    authority, kind = cell.value(4, 1), cell.value(5)
-    if {authority.upper(), cell.value(4, 2), kind.upper()} & _NHS_AUTHORITIES:
+    authority = cell.value(4, 1)
+    if _is_national(cell):
         digits = nhs_number(number)
         if not digits:
             cell.refuse("is not a valid NHS number")
@@ -149,16 +178,27 @@ def identifier(cell: Cell, path: str, zone: str) -> Resource | None:
         cell.claim(f"{path}.system", 5)
         return {"system": NHS_NUMBER, "value": digits}
     made: Resource = {}
-    if kind.upper() in _LOCAL_TYPES:
+    if is_local(cell):
         made["system"] = LOCAL_PATIENT
         cell.claim(f"{path}.system", 5)
     else:
-        made["type"] = {"coding": [{"system": f"{THO}v2-0203", "code": cell.take(f"{path}.type.coding.code", 5)}]}
+        kind = cell.take(f"{path}.type.text", 5)
+        known = kind.upper() in table("identifier_type")
+        made["type"] = {"coding": [{"system": f"{THO}v2-0203", "code": kind.upper()}]} if known else {"text": kind}
     made["value"] = cell.take(f"{path}.value")
     put(made, "period", _period(cell, f"{path}.period", zone, 7, 8))
     if authority:
         made["assigner"] = {"display": cell.take(f"{path}.assigner.display", 4, 1)}
     return made
+
+
+def _is_national(cell: Cell) -> bool:
+    return bool({cell.value(4, 1).upper(), cell.value(4, 2), cell.value(5).upper()} & _NHS_AUTHORITIES)
+
+
+def is_local(cell: Cell) -> bool:
+    """Whether a CX is the sender's own number of the person."""
+    return not _is_national(cell) and cell.value(5).upper() in _LOCAL_TYPES
 
 
 def _period(cell: Cell, path: str, zone: str, start: int, end: int) -> Resource:
@@ -256,6 +296,28 @@ def concept(cell: Cell, path: str) -> Resource:
         made["text"] = cell.take(f"{path}.text", texts[0])
         if 1 in texts and texts[0] != 1 and not codings:
             cell.refuse("local code: its text is carried", 1)
+    return made
+
+
+def coded(cell: Cell, path: str, map_name: str, system: str) -> Resource:
+    """A code through a v2 table to a THO system, the sender's words beside it; without a row the words alone."""
+    code = table(map_name).get(cell.value().upper(), "")
+    made: Resource = {}
+    if code:
+        cell.claim(f"{path}.coding.code")
+        made["coding"] = [{"system": THO + system, "code": code}]
+    put(made, "text", cell.take(f"{path}.text", 2) or ("" if code else cell.take(f"{path}.text")))
+    return made
+
+
+def language(cell: Cell, path: str) -> Resource:
+    """Row PID-15 → a BCP 47 code with its words. What is no code stays in words under `und` (our decision: FHIR demands a code)."""
+    made = concept(cell, path)
+    if made:
+        code = next((part for part in (1, 4) if re.fullmatch("[A-Za-z]{2,3}", cell.value(part))), 0)
+        if code:
+            cell.claim(f"{path}.coding.code", code)
+        made["coding"] = [{"system": "urn:ietf:bcp:47", "code": cell.value(code).lower() if code else "und"}]
     return made
 
 

@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "transfer.possible": _CREATE,
     "transfer.confirmed": _UPDATE,
     "transfer.withdrawn": _UPDATE,
+    "transfer.viewed": Kind("R", _REST, (_RESTFUL, "read", "read")),
     "supplement.added": _CREATE,
     "version.published": _CREATE,
     "delivery.made": _CREATE,

@@ -1,4 +1,4 @@
-"""The table bus: an append-only log table and an offset table in the same database. At least once, in order, replayable."""
+"""The table bus: a log table and an offset table in the same database. At least once, in order, replayable."""
 
 from collections.abc import Sequence
 
@@ -11,32 +11,32 @@ class TableBus:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._given: dict[str, int] = {}
 
     def publish(self, events: Sequence[BusMessage]) -> None:
-        """Append what is not there yet: a relay that died after publishing comes again with the same ids."""
+        """Append; what is there already moves to the end, so that who has passed it sees it again."""
 
         def append(uow: UnitOfWork) -> None:
             last = uow.find(BusEntry, order="-position", limit=1)
-            position = last[0].position if last else 0
-            for event in events:
-                if uow.get(BusEntry, event.event_id) is None:
-                    position += 1
-                    uow.insert(BusEntry(event.event_id, position, event.key, event.type, event.body))
+            first = last[0].position + 1 if last else 1
+            for position, event in enumerate(events, first):
+                if not uow.update(BusEntry, {"position": position}, id=event.event_id):
+                    uow.insert(BusEntry(event.event_id, position, event.key, event.sequence, event.type, event.body, event.created_at))
 
         self._store.write(append)
 
     def fetch(self, group: str, limit: int) -> Sequence[BusMessage]:
-        """The next messages after the group's committed offset."""
-
-        def read(uow: UnitOfWork) -> list[BusMessage]:
+        def read(uow: UnitOfWork) -> list[BusEntry]:
             offset = uow.get(BusOffset, group)
-            rows = uow.find(BusEntry, order="position", limit=limit, position__gt=offset.position if offset else 0)
-            return [BusMessage(row.id, row.position, row.key, row.type, row.body) for row in rows]
+            return uow.find(BusEntry, order="position", limit=limit, position__gt=offset.position if offset else 0)
 
-        return self._store.read(read)
+        rows = self._store.read(read)
+        self._given[group] = rows[-1].position if rows else 0
+        return [BusMessage(row.id, row.key, row.sequence, row.type, row.body, row.created_at) for row in rows]
 
-    def commit(self, group: str, position: int) -> None:
-        """Everything up to `position` has had its effect; never moves back."""
+    def commit(self, group: str) -> None:
+        """Never moves back: another process of the group may be further on."""
+        position = self._given.get(group, 0)
 
         def move(uow: UnitOfWork) -> None:
             if uow.lock(BusOffset, group) is None:
@@ -45,3 +45,9 @@ class TableBus:
                 uow.update(BusOffset, {"position": position}, id=group, position__lt=position)
 
         self._store.write(move)
+
+    def ping(self) -> None:
+        self._store.read(lambda uow: uow.get(BusOffset, ""))
+
+    def close(self) -> None:
+        """The store is closed by who opened it."""

@@ -30,7 +30,7 @@ class Checker:
     @cache
     def load() -> "Checker":
         """The checker over the shipped tables; loaded once per process."""
-        tables = {name: Records(read_table("exchange.check", f"{name}.jsonl.z")) for name in ("r4", "ukcore")}
+        tables = {name: Records(read_table("exchange.check", f"{name}.jsonl.z")) for name in ("r4", "ukcore", "wardpost")}
         return Checker(Plan(TypeTables.load(), tables))
 
     def check(self, resource: dict[str, object], *, profiles: Sequence[str] = ()) -> list[Issue]:

@@ -175,4 +175,10 @@ RULE_WORDS = {
     "sev-1": "An audit entity has a name or a query, not both",
     "sqty-1": "A simple quantity has no comparator",
     "ukcore-obs-vs-001": "A vital sign needs a LOINC coding beside others",
+    "wp-ans-1": "An acceptance says in restriction.period.start when the person can come",
+    "wp-ans-2": "A refusal and a question need a code in statusReason",
+    "wp-doc-1": "A reference in a document of ours is the fullUrl of one of its entries",
+    "wp-doc-2": "The fullUrl is urn:uuid: and the id of the resource",
+    "wp-lst-1": "A list has entries, or an emptyReason",
+    "wp-pat-1": "This is not a possible NHS number: ten digits, the last of them the check digit",
 }

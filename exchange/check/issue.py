@@ -13,7 +13,7 @@ class Issue:
 
     `code` is a FHIR issue-type, `expression` the FHIRPath of the element (empty for the file as a whole), `text` words to act on,
     `rule` a stable id:
-    an invariant's own key or one of the ids in docs/check.md. Texts hold no value of the document unless `value_included`.
+    an invariant's own key or one of the ids in docs/check.md. Texts hold no value of the document.
     """
 
     severity: Severity
@@ -21,7 +21,6 @@ class Issue:
     expression: str
     text: str
     rule: str
-    value_included: bool = False
 
 
 def as_outcome(issues: Iterable[Issue]) -> dict[str, object]:

@@ -249,7 +249,7 @@ class Plan:
             if type_ == "Reference":
                 element.targets = self._targets(ref)
         elif kind == RESOURCE and type_ not in ("Resource", "DomainResource"):
-            element.targets = {type_: []}
+            element.targets = {type_: ref.get("profiles", [])}
         if "slicing" in facts:
             self._slice(element, facts)
         element.plain = not (element.bound or element.rules or element.slices or element.fixed is not None or element.pattern is not None)
@@ -345,6 +345,8 @@ class Plan:
 
     def _discriminator(self, kind: str, path: str, facts: Facts) -> Match | None:
         """A test for one discriminator of a slice; None for what cannot be told here."""
+        if kind == "type" and (refs := facts.get("children", {}).get(path, {}).get("types")) and path == "resource":
+            return lambda found: any(isinstance(found.get(path), dict) and found[path].get("resourceType") == ref["code"] for ref in refs)
         if "(" in path or kind not in ("value", "pattern", "exists"):
             return None
         steps = [] if path == "$this" else path.split(".")

@@ -10,7 +10,9 @@ from exchange.fhir.r4.tables import TypeTables
 Accept = Callable[[str], object]  # truthy: this string is certainly a value of the type
 
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff"
-# datatypes.html#string: no character below U+0020 but tab, line feed and carriage return; 1,048,576 characters at most.
+# datatypes.html#string: 1,048,576 characters at most; none below U+0020 but tab, line feed and carriage return, which is a SHOULD.
+_UNWISE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_STRINGS = ("string", "markdown", "code", "uri", "url", "canonical")
 _TEXT = re.compile(f"[^{_CONTROL}]{{1,{1024 * 1024}}}")
 _BASE64 = re.compile(r"[0-9A-Za-z+/]*={0,2}", re.ASCII)
 _SPACE = re.compile(r"[ \t\r\n]+")
@@ -26,7 +28,7 @@ _FORMS = {
     "oid": "urn:oid: and numbers with dots",
     "uuid": "urn:uuid: and a UUID in lower case",
     "uri": "no spaces; a urn:uuid: in lower case and whole, a urn:oid: of numbers with dots",
-    "string": "at least one character, no control characters, at most 1,048,576 characters",
+    "string": "at least one character, none that text cannot have, at most 1,048,576 characters",
 }
 _FORMS |= dict.fromkeys(("url", "canonical"), _FORMS["uri"]) | {"markdown": _FORMS["string"]}
 NUMBERS = ("decimal", *_RANGES)
@@ -76,6 +78,8 @@ class Primitives:
                     return None
                 if not value:
                     return "empty", "An empty string: leave the element out"
+                if name in _STRINGS and self.accept(name)(_UNWISE.sub("x", value)):
+                    return "control-character", "A control character should not stand in a text, and cannot in XML"
                 return "format", f"Not a {name}: {_FORMS.get(name, 'see its definition')}"
         kind = "true or false, without quotes" if name == "boolean" else "a number, without quotes" if name in NUMBERS else "a string"
         return "type", f"A {name} is needed here: {kind}"

@@ -90,7 +90,7 @@ class Places:
         if _SCHEME.match(text):
             if text.startswith(("urn:uuid:", "urn:oid:")):
                 words = "No entry has this urn as its fullUrl, and a urn can be found nowhere else"
-                return None, None, ("error", "reference-lost", words) if self.bundle else None
+                return None, None, ("warning", "reference-lost", words) if self.bundle else None
             rest = _REST.fullmatch(text)
             return (self.by_url.get(f"{rest[1]}{rest[2]}/{rest[3]}"), rest[2], None) if rest else (None, None, None)
         local = _LOCAL.fullmatch(text)
@@ -107,7 +107,7 @@ class Places:
             return found, local[1], None
         if self.document:
             words = "A relative reference leads nowhere from an entry whose fullUrl is a urn: write the target's fullUrl"
-            return None, local[1], ("error", "reference-lost", words)
+            return None, local[1], ("warning", "reference-lost", words)
         return None, local[1], None
 
     def finish(self, walk: "Walk") -> None:
@@ -139,6 +139,8 @@ class Places:
         if not found or found[0][1].get("resourceType") != "Composition":
             return
         reached = self._closure({id(found[0][1])}, [found[0][1]])
+        if all(id(resource) in reached for _, resource in found):
+            return
         sources: dict[int, list[tuple[int, Resource]]] = {}
         for index, resource in found:
             for target in self._links.get(id(resource), ()):
@@ -191,11 +193,12 @@ def reference(walk: "Walk", found: dict[str, Any], part: "Element", where: "Wher
             return
     else:
         target, type_, fault = places.resolve(text)
+        from_composition = places.document and places.container.get("resourceType") == "Composition"
+        if target is None and from_composition and not (fault and fault[0] == "error"):
+            fault = "error", "document-reference", "What a Composition refers to must be an entry of its document"
         if fault:
             severity, rule, words = fault
             walk.say(severity, "not-found" if rule != "reference-form" else "value", at, words, rule)
-        elif target is None and places.document and places.container.get("resourceType") == "Composition" and "contained" not in found:
-            walk.say("error", "not-found", at, "What a Composition refers to must be an entry of its document", "document-reference")
         if target is not None:
             places.link(target)
     if target is not None:

@@ -7,7 +7,18 @@ from typing import Any, cast
 from exchange.fhir.r4.tables import Records
 
 UCUM = "http://unitsofmeasure.org"
-# Two systems are defined by a grammar: RFC 5646 (language tags) and RFC 6838 with RFC 2045 parameters (media types).
+# ISO 4217, in use and withdrawn, as OpenJDK 17.0.15 lists it (java.util.Currency).
+_CURRENCIES = (
+    "ADP AED AFA AFN ALL AMD ANG AOA ARS ATS AUD AWG AYM AZM AZN BAM BBD BDT BEF BGL BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP "
+    "BYB BYN BYR BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CSD CUC CUP CVE CYP CZK DEM DJF DKK DOP DZD EEK EGP ERN ESP ETB "
+    "EUR FIM FJD FKP FRF GBP GEL GHC GHS GIP GMD GNF GRD GTQ GWP GYD HKD HNL HRK HTG HUF IDR IEP ILS INR IQD IRR ISK ITL JMD JOD "
+    "JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LTL LUF LVL LYD MAD MDL MGA MGF MKD MMK MNT MOP MRO MRU MTL MUR "
+    "MVR MWK MXN MXV MYR MZM MZN NAD NGN NIO NLG NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PTE PYG QAR ROL RON RSD RUB RUR RWF SAR "
+    "SBD SCR SDD SDG SEK SGD SHP SIT SKK SLE SLL SOS SRD SRG SSP STD STN SVC SYP SZL THB TJS TMM TMT TND TOP TPE TRL TRY TTD TWD "
+    "TZS UAH UGX USD USN USS UYI UYU UZS VEB VED VEF VES VND VUV WST XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XFO XFU XOF XPD XPF "
+    "XPT XSU XTS XUA XXX YER YUM ZAR ZMK ZMW ZWD ZWG ZWL ZWN ZWR"
+)
+# Systems defined by a grammar, RFC 5646 (language tags) and RFC 6838 with RFC 2045 parameters (media types), and one that is a short list.
 GRAMMAR = {
     "urn:ietf:bcp:47": re.compile(
         # RFC 5646 leaves room for languages of four to eight letters; none is registered.
@@ -16,12 +27,13 @@ GRAMMAR = {
         r"|x(?:-[a-zA-Z0-9]{1,8})+",
         re.ASCII,
     ),
+    "urn:iso:std:iso:4217": re.compile(_CURRENCIES.replace(" ", "|")),
     "urn:ietf:bcp:13": re.compile(
         r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}(?:\s*;\s*[\w!#$&^.+-]+=(?:[^\s\";]+|\"[^\"]*\"))*;?", re.ASCII
     ),
 }
-# UCUM: annotations in braces are free, the rest has no space and its brackets pair up.
-_UCUM = re.compile(r"(?:[^\s{}\[\]()]|\[[^\s{}\[\]]+\]|\{[\x21-\x7a|~]*\}|[()])+", re.ASCII)
+# UCUM: annotations in braces are free; atoms and operators are of few characters (of its 323 atoms and prefixes), and brackets pair up.
+_UCUM = re.compile(r"(?:[\w%'*^./+()-]|\[[\w'.]+\]|\{[\x21-\x7a|~]*\})+", re.ASCII)
 
 
 class CodeSystem:

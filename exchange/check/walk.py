@@ -17,6 +17,7 @@ ISSUES = 1_000
 # What an invariant raises over a structure that is damaged, which has an issue of its own.
 DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
 
+Targets = Mapping[str, list[str]]
 Where = tuple[Any, str, int | None]  # (parent, step, index); the parent of the root is None
 
 
@@ -79,9 +80,9 @@ class Walk:
         return inner.issues
 
     def visit(
-        self, value: object, where: Where | None, depth: int, profiles: Iterable[Profile] = (), targets: Mapping[str, object] | None = None
+        self, value: object, where: Where | None, depth: int, profiles: Iterable[Profile] = (), targets: Targets | None = None
     ) -> None:
-        """A resource: the root, an entry's, or a contained one."""
+        """A resource: the root, an entry's, or a contained one. `targets`: the types that may stand here, with their profiles."""
         type_ = value.get("resourceType") if isinstance(value, dict) else None
         here: Where = where or (None, type_ if isinstance(type_, str) else "", None)
         node = self.plan.type_node(type_) if isinstance(type_, str) else None
@@ -91,7 +92,9 @@ class Walk:
             return
         if targets is not None and type_ not in targets:
             self.say("error", "structure", here, f"A resource of type {' or '.join(targets)} is needed here", "resource-type")
-        chosen = [profile for profile in (*profiles, *self._claimed(value, here)) if profile.type == type_]
+        wanted = (self.plan.profile(url) for url in targets.get(node.type, ())) if targets else ()
+        chosen = [one for one in (*profiles, *wanted, *self._claimed(value, here)) if one and one.type == type_]
+        bases = {one.base for one in chosen}
         before = self.resource
         if where is None or where[1] != "contained":
             self.resource = value
@@ -99,8 +102,8 @@ class Walk:
             if self.places.stands_twice(value.get("id")):
                 self.say("error", "duplicate", here, "Two contained resources have the same id", "contained-id")
         inside = self.places.enter(value, where is not None and where[1] == "contained")
-        for one in dict.fromkeys([profile.node for profile in chosen] or [node]):
-            self.members(value, one, None, here, depth - 1)
+        for root in dict.fromkeys([one.node for one in chosen if one.url not in bases] or [node]):
+            self.members(value, root, None, here, depth - 1)
         self.places.leave(inside)
         self.resource = before
 
@@ -284,8 +287,12 @@ class Walk:
             return
         fault = self.plan.primitives.fault(part.type, value)
         if fault:
-            self.say("error", "value" if fault[0] == "format" else "structure", where, fault[1], fault[0])
-            return
+            key, words = fault
+            if key == "control-character":
+                self.say("warning", "value", where, words, key)
+            else:
+                self.say("error", "value" if key == "format" else "structure", where, words, key)
+                return
         if part.fixed is not None and not same(value, part.fixed, False):
             self.say("error", "value", where, f"{part.path} has a fixed value in this profile", "fixed")
         if part.pattern is not None and not same(value, part.pattern, True):

@@ -4,12 +4,14 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from exchange.directory.profiles import SenderProfile
-from exchange.fhir.content import Content, OrganisationFacts
+from exchange.fhir.content import Content, Medicine, OrganisationFacts
 from exchange.fhir.document import build_document, letter_digest
-from exchange.fhir.draft import Draft, Item, Letter, SourceKind, Unreadable
+from exchange.fhir.draft import Draft, Entry, Item, Letter, Resource, SourceKind, Unreadable
+from exchange.fhir.shape import part, parts, text
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from exchange.transfer.assemble import Source, assemble
@@ -60,4 +62,17 @@ def _content(raw: bytes, profile: SenderProfile) -> tuple[Draft, Content]:
         sources=[Source(draft, _NO_TIME, f"sha256:{digest}")],
         ward_contacts=ward_contacts(profile),
     )
+    if draft.kind is SourceKind.RECORDS:
+        content = replace(content, medicines=tuple(_row_alone(entry) for entry in draft.entries if entry.role.startswith("medicine-")))
     return draft, content
+
+
+def _row_alone(entry: Entry) -> Medicine:
+    """An order, dispense or administration as a row, so that an engineer sees how it was read. Among other messages it is never one."""
+    given, said = entry.resource, text(entry.resource, "status")
+    body: Resource = {name: given[name] for name in ("medicationCodeableConcept", "note") if name in given}
+    if entry.role != "medicine-order":
+        return Medicine(entry.position, {**body, "status": "unknown"}, records=(entry,))
+    row: Resource = {**body, "status": {"cancelled": "stopped"}.get(said, said), "dosage": parts(given, "dosageInstruction")}
+    amount = part(given, "dispenseRequest", "quantity")
+    return Medicine(entry.position, row, records=(entry,) if amount else ())

@@ -21,26 +21,28 @@ from joserfc.jwk import ECKey
 from rich.console import Console
 from rich.text import Text
 
+from exchange.cli.demo_deployment import DEPLOYMENTS, ROLES, NotHere, Surroundings
 from exchange.cli.demo_story import HOME, HOSPITAL, Person, admission, letter, people
 
 console = Console(highlight=False, soft_wrap=True)
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 60
+_SERVERS = {"postgres": "PostgreSQL", "kafka": "Apache Kafka with three brokers"}
 
 
 class DemoFailed(Exception):
     """A step of the story did not go as it must."""
 
 
-def play(data: Path, *, once: bool) -> int:
+def play(data: Path, *, once: bool, deployment: str = "embedded") -> int:
     """Play it; exit code 0 when every step held."""
-    demo = Demo(data)
+    demo = Demo(data, deployment)
     try:
         demo.story()
         if not once:
             demo.stay_up()
     except KeyboardInterrupt:
         pass
-    except DemoFailed as problem:
+    except (DemoFailed, NotHere) as problem:
         console.print(f"\nThe demo stopped: {problem}", style="bold red", markup=False)
         console.print(f"What the service said: {demo.log_file}", markup=False)
         return 1
@@ -52,7 +54,7 @@ def play(data: Path, *, once: bool) -> int:
 class Demo:
     """One playing of the story over one data folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, deployment: str) -> None:
         if data.exists() and any(data.iterdir()) and not (data / "wardpost.sqlite").exists():
             raise SystemExit(f"{data} is not a demo's folder; name another one with --data.")
         shutil.rmtree(data, ignore_errors=True)
@@ -63,7 +65,8 @@ class Demo:
         self.log_file = data.resolve().with_name(data.resolve().name + ".log")
         base = {"WARDPOST_DATA": str(data), "WARDPOST_PORT": str(self.port), "WARDPOST_MLLP_PORT": str(self.mllp_port)}
         self.environ = {**{k: v for k, v in os.environ.items() if not k.startswith("WARDPOST_")}, **base, "COLUMNS": "160"}
-        self.service: subprocess.Popen[bytes] | None = None
+        self.deployment, self.surroundings = deployment, Surroundings(deployment)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.steps = 0
 
     def step(self, words: str) -> None:
@@ -84,9 +87,12 @@ class Demo:
     def story(self) -> None:
         now = datetime.now(UTC)
         console.print(Text("Wardpost demo. Every person, home and number is made up.", style="bold"))
+        if self.deployment != "embedded":
+            self.step(f"The servers start, without Docker: {' and '.join(_SERVERS[name] for name in DEPLOYMENTS[self.deployment])}")
+            self.environ |= self.surroundings.start()
         self.step("An operator sets up a hospital, a care home and their people (command line)")
         worker, carer = self.set_up()
-        self.step("The service starts: one process, loopback, SQLite")
+        self.step("The service starts: " + ("one process, loopback, SQLite" if self.deployment == "embedded" else "one process per role"))
         self.start()
         everyone = people(now)
         self.step("The hospital's systems send by MLLP: admissions with an expected day, then the letters")
@@ -148,11 +154,19 @@ class Demo:
 
     def start(self) -> None:
         command = [str(Path(sys.executable).with_name("wardpost")), "run"]
+        roles = ("",) if self.deployment == "embedded" else ROLES
+        ports = {role: self.port if role in ("", "api") else _free_port() for role in roles}
         with self.log_file.open("wb") as log:
-            self.service = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
-        self.wait_for("the service", lambda: self.http("GET", "/ready")[0] == 200)
+            for role, port in ports.items():
+                more = ["--role", role] if role else []
+                environ = {**self.environ, "WARDPOST_PORT": str(port)}
+                self.processes[role] = subprocess.Popen([*command, *more], env=environ, stdout=log, stderr=log)
+        for role, port in ports.items():
+            self.wait_for(f"the service {role}".strip(), lambda p=port: self.http("GET", "/ready", port=p)[0] == 200)
+            if role:
+                self.say(f"{role}: process {self.processes[role].pid}, ready at http://127.0.0.1:{port}/ready")
         self.wait_for("the MLLP listener", lambda: _is_listening(self.mllp_port))
-        self.say(f"http://127.0.0.1:{self.port}  MLLP 127.0.0.1:{self.mllp_port}  (process {self.service.pid})")
+        self.say(f"http://127.0.0.1:{self.port}  MLLP 127.0.0.1:{self.mllp_port}  (processes: {len(self.processes)})")
 
     def send(self, message: bytes, name: str) -> None:
         file = self.files / (name.replace(" ", "-") + ".hl7")
@@ -256,13 +270,13 @@ class Demo:
         return str(json.loads(body)["access_token"])
 
     def http(
-        self, method: str, path: str, body: bytes | None = None, token: str = "", media_type: str = "", cookie: str = ""
+        self, method: str, path: str, body: bytes | None = None, token: str = "", media_type: str = "", cookie: str = "", port: int = 0
     ) -> tuple[int, dict[str, str], bytes]:
         """One request; (status, headers in lower case, body)."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= {"Content-Type": media_type} if media_type else {}
         headers |= {"Cookie": cookie} if cookie else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -276,21 +290,24 @@ class Demo:
         assert callable(is_there)
         deadline = time.monotonic() + _WAIT_SECONDS
         while not is_there():
-            if self.service is not None and self.service.poll() is not None:
-                raise DemoFailed(f"the service ended with {self.service.returncode} while waiting for {what}")
+            for role, process in self.processes.items():
+                if process.poll() is not None:
+                    raise DemoFailed(f"the service {role} ended with {process.returncode} while waiting for {what}")
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{what} did not come within {_WAIT_SECONDS} seconds")
             time.sleep(0.1)
 
     def stay_up(self) -> None:
         console.print(Text("The service stays up; Ctrl-C ends it.", style="bold"))
-        assert self.service is not None
-        self.service.wait()
+        next(iter(self.processes.values())).wait()
 
     def stop(self) -> None:
-        if self.service is not None and self.service.poll() is None:
-            self.service.send_signal(signal.SIGTERM)
-            self.service.wait(timeout=30)
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            process.wait(timeout=30)
+        self.surroundings.stop()
         shutil.rmtree(self.files, ignore_errors=True)
 
 

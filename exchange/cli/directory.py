@@ -135,15 +135,20 @@ def senders_add(
     name: Annotated[str, typer.Argument(help="A short name for the feed, such as PAS.")],
     org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")],
     port: Annotated[int, typer.Option(help="MLLP port of this feed; 0: the port of `wardpost run`.")] = 0,
+    channel: Annotated[str, typer.Option(help="mllp (a port of its own) or http (POST /submissions).")] = "mllp",
+    folder: Annotated[
+        Path | None, typer.Option(help="A folder to watch for files.", exists=True, file_okay=False, writable=True, resolve_path=True)
+    ] = None,
     profile: Annotated[Path | None, typer.Option(help="SenderProfile as JSON.")] = None,
     data: Data = None,
 ) -> None:
-    """Enter or change one MLLP feed. A running service takes it up within a second."""
+    """Enter or change one feed. A running service takes it up within a second."""
     from exchange.directory.entries import add_sender
 
     text = profile.read_text(encoding="utf-8") if profile else "{}"
     with service(data) as exchange:
-        sender = exchange.store.write(lambda uow: add_sender(uow, name, org, "mllp", port, text))
+        way = "folder" if folder else channel
+        sender = exchange.store.write(lambda uow: add_sender(uow, name, org, way, port, text, str(folder or "")))
     print(f"{sender.id} of {sender.org}: entered")
 
 
@@ -156,8 +161,8 @@ def senders_list(data: Data = None) -> None:
         found = exchange.store.read(lambda uow: uow.find(Sender, order="id"))
     show(
         "Senders",
-        ("name", "organisation", "channel", "port"),
-        [(s.id, s.org, s.channel, str(s.port)) for s in found],
+        ("name", "organisation", "channel", "port or folder"),
+        [(s.id, s.org, s.channel, s.folder or str(s.port)) for s in found],
         "None yet. Enter one: wardpost senders add NAME --org CODE",
     )
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from exchange.config import Settings
-from exchange.errors import WardpostError
+from exchange.config import LOOPBACK, Settings
+from exchange.errors import Refused, WardpostError
+from exchange.intake.tls import server_context
 from exchange.model import Environment
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +25,11 @@ def look_at(settings: Settings) -> list[Note]:
     notes: list[Note] = []
     if settings.environment is Environment.TRIAL:
         notes.append(Note(False, "This is a trial: test people only (NHS numbers from 999). Set WARDPOST_ENVIRONMENT=live to go live."))
-    if settings.host not in _LOOPBACK and not settings.base_url.startswith("https://"):
-        notes.append(Note(True, f"Listening on {settings.host} without TLS. Put TLS in front and set WARDPOST_BASE_URL=https://…"))
+    if settings.is_open_without_tls:
+        step = "Set WARDPOST_TLS_CERT, or put TLS in front and set WARDPOST_BASE_URL=https://…"
+        notes.append(Note(True, f"Listening on {settings.host} without TLS. {step}"))
+    if settings.tls_cert is not None:
+        notes += _certificate(settings)
     if not settings.kek.exists():
         notes.append(Note(settings.sqlite.exists(), f"No key file at {settings.kek}. `wardpost run` makes it for a new database only."))
     else:
@@ -47,14 +49,31 @@ def look_at(settings: Settings) -> list[Note]:
     return sorted(notes, key=lambda note: not note.is_unsafe)
 
 
+def _certificate(settings: Settings) -> list[Note]:
+    """What is wrong with our own certificate, its key, or senders that need none."""
+    try:
+        server_context(settings, for_mllp=True)
+    except Refused as problem:
+        return [Note(True, problem.diagnostics())]
+    notes = []
+    key = settings.tls_key or settings.tls_cert
+    if key is not None and key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        notes.append(Note(True, f"{key} can be read by others: chmod 600 it."))
+    if settings.mllp_client_ca is None:
+        notes.append(Note(True, "MLLP takes anybody who reaches its port. Set WARDPOST_MLLP_CLIENT_CA, and client_name in each profile."))
+    return notes
+
+
 def _of_postgres(settings: Settings) -> list[Note]:
     """Is it there, would it keep what it confirms, can others read along? The URL's password is never shown."""
     from exchange.wiring import check_database
 
     url = urlsplit(settings.postgres)
     notes = []
-    if url.hostname not in (None, *_LOOPBACK) and "verify-full" not in parse_qs(url.query).get("sslmode", []):
-        notes.append(Note(True, f"The way to {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE."))
+    if url.hostname not in (None, *LOOPBACK) and "verify-full" not in parse_qs(url.query).get("sslmode", []):
+        notes.append(
+            Note(True, f"The way to PostgreSQL at {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE.")
+        )
     try:
         check_database(settings)
     except WardpostError as problem:

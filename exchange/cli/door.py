@@ -1,5 +1,6 @@
 """How every command comes to the data: the settings, the service, a table on the screen."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +17,15 @@ By = Annotated[str, typer.Option("--by", help="Id of the person who does this (w
 
 def quiet_logs(level: str) -> None:
     """One JSON object a line on stderr: event names, ids and codes only."""
-    import logging
     import sys
 
     import structlog
 
+    # What a library has to say (Kafka's client, above all), in the same shape; never more than its name, level and first words.
+    logging.basicConfig(handlers=[_Library()], level=logging.WARNING, force=True)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
@@ -31,6 +34,17 @@ def quiet_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _Library(logging.Handler):
+    """Makes a library's log record one of our lines. Its arguments are left out: nobody knows what they hold."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        import structlog
+
+        structlog.get_logger("wardpost.library").warning(
+            "library_says", library=record.name, level=record.levelname, words=str(record.msg)[:120]
+        )
 
 
 @contextmanager
@@ -45,6 +59,7 @@ def service(data: Path | None) -> Iterator["Exchange"]:
     try:
         yield exchange
     finally:
+        exchange.bus.close()
         exchange.store.close()
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from exchange.cli import check, directory, documents, people, service
+from exchange.cli import check, directory, documents, events, people, rules, service
 
 app = typer.Typer(
     name="wardpost",
@@ -24,6 +24,7 @@ app.command("convert")(documents.convert)
 app.command("gate")(documents.gate)
 app.command("check")(check.check)
 app.add_typer(check.profiles, name="profiles")
+app.add_typer(rules.rules, name="rules")
 app.add_typer(directory.sites, name="sites")
 app.add_typer(directory.senders, name="senders")
 app.add_typer(directory.clients, name="clients")
@@ -34,6 +35,7 @@ app.command("open")(people.open_)
 app.command("answer")(people.answer)
 app.command("trace")(people.trace)
 app.add_typer(people.holds, name="holds")
+app.add_typer(events.events, name="events")
 
 
 def main() -> None:

@@ -11,12 +11,11 @@ import typer
 from exchange.cli.door import By, Data, service, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from exchange.app import Exchange
     from exchange.model import Caller
-    from exchange.ports import UnitOfWork
-    from exchange.records import Delivery
 
 holds = typer.Typer(help="What waits for a person: list, replay, release.", no_args_is_help=True)
 
@@ -28,32 +27,56 @@ def london(moment: "datetime") -> str:
     return moment.astimezone(ZoneInfo("Europe/London")).strftime("%a %d %b %Y %H:%M %Z")
 
 
-def transfers(org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")] = "", data: Data = None) -> None:
-    """Transfers that are not withdrawn: home, badge, delivered, opened, answered."""
-    from exchange.records import Answer, Delivery, Transfer, Version
+def transfers(
+    org: Annotated[str, typer.Option("--org", help="ODS code of the hospital.")] = "",
+    format: Annotated[str, typer.Option(help="text, json or csv.")] = "text",
+    page: Annotated[int, typer.Option(min=1, help="25 transfers each.")] = 1,
+    data: Data = None,
+) -> None:
+    """Open transfers by leaving time, the weekend first: badge, what is still to fix by whom, what the home read and said."""
+    from exchange.transfer.status import status_json
+    from exchange.web.board.view import PAGE_ROWS, rows_of
 
-    where: dict[str, object] = {"sender_org": org.upper()} if org else {}
-    rows = []
     with service(data) as exchange:
+        standings = exchange.open_standings(org.upper())
+        found = rows_of(standings, exchange.store.read(lambda uow: uow.now))
+        last = max(1, -(-len(found) // PAGE_ROWS))
+        here = found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        if format == "json":
+            by_id = {standing.transfer.id: standing for standing in standings}
+            bodies = [{"group": row.group, **status_json(by_id[row.id], exchange.names_in(by_id[row.id]))} for row in here]
+            print(json.dumps({"page": page, "pages": last, "transfers": bodies}, ensure_ascii=False, indent=1))
+            return
+    columns = ("id", "group", "leaves", "when", "home", "papers", "who fixes what", "the home")
+    rows = [
+        (
+            row.id,
+            row.group,
+            row.leaves,
+            row.leaves_more,
+            row.home,
+            row.badge.words,
+            "; ".join(f"{fix.owner}, {fix.by}: {', '.join(fix.whats)}" for fix in row.fixes) or "nothing",
+            row.home_words,
+        )
+        for row in here
+    ]
+    if format == "csv":
+        _print_csv(columns, rows)
+        return
+    short = [(r[0], "\n".join(filter(None, r[1:4])), f"{r[4]}\n{r[5]}", r[6].replace("; ", "\n"), r[7]) for r in rows]
+    show("Open transfers", ("id", "leaves", "home and papers", "who fixes what", "the home"), short, "No transfer is open.")
+    if page < last:
+        print(f"Page {page} of {last}. Next: wardpost transfers --page {page + 1}", file=sys.stderr)
 
-        def look(unit: "UnitOfWork") -> None:
-            for transfer in unit.find(Transfer, order="leaving_on,created_at", state__ne="withdrawn", **where):  # type: ignore[arg-type]
-                version = next(iter(unit.find(Version, order="-number", limit=1, transfer_id=transfer.id)), None)
-                delivery = next(iter(unit.find(Delivery, order="-number", limit=1, transfer_id=transfer.id)), None)
-                answer = next(iter(unit.find(Answer, order="-answered_at", limit=1, transfer_id=transfer.id)), None)
-                seen = _progress(delivery)
-                said = f"{answer.kind} (version {answer.number})" if answer else ""
-                badge = f"{version.badge} (version {version.number})" if version else str(transfer.state)
-                rows.append((transfer.id, transfer.leaving_on or "not known", transfer.recipient_org or "no home yet", badge, seen, said))
 
-        exchange.store.read(look)
-    show("Transfers", ("id", "leaves", "home", "papers", "the home", "answer"), rows, "No transfer is open.")
+def _print_csv(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
+    import csv
 
-
-def _progress(delivery: "Delivery | None") -> str:
-    if delivery is None:
-        return ""
-    return "opened" if delivery.opened_at else "collected" if delivery.collected_at else "delivered"
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    # A cell that a spreadsheet would run as a formula is text.
+    writer.writerows([f"'{cell}" if cell[:1] in "=+-@\t\r" else cell for cell in row] for row in rows)
 
 
 def _caller(exchange: "Exchange", by: str) -> "Caller":
@@ -138,8 +161,6 @@ def trace(
     data: Data = None,
 ) -> None:
     """Everything that happened, oldest first, in London time and UTC."""
-    import csv
-
     with service(data) as exchange:
         lines = exchange.trace(entity)
     columns = ("london", "utc", "event", "organisation", "other", "by", "about", "outcome", "detail")
@@ -160,10 +181,7 @@ def trace(
     if format == "json":
         print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, indent=1))
     elif format == "csv":
-        writer = csv.writer(sys.stdout)
-        writer.writerow(columns)
-        # A cell that a spreadsheet would run as a formula is text.
-        writer.writerows([f"'{cell}" if cell[:1] in "=+-@\t\r" else cell for cell in row] for row in rows)
+        _print_csv(columns, rows)
     else:
         show(
             f"Trace of {entity}",
@@ -190,6 +208,19 @@ def holds_replay(hold: Annotated[str, typer.Argument()], by: By, data: Data = No
     with service(data) as exchange:
         count = exchange.replay_hold(hold, by)
     print(f"{count} read again; see wardpost holds list")
+
+
+@holds.command("link")
+def holds_link(
+    hold: Annotated[str, typer.Argument()],
+    stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")],
+    by: By,
+    data: Data = None,
+) -> None:
+    """A named person says to which stay a document belongs that fits several."""
+    with service(data) as exchange:
+        exchange.link_hold(hold, stay, by)
+    print("linked")
 
 
 @holds.command("release")

@@ -14,24 +14,34 @@ def run(
     host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback TLS is needed in front.")] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free one.")] = None,
     mllp_port: Annotated[int | None, typer.Option(help="MLLP port of the sender that has none of its own; 0: any free one.")] = None,
+    role: Annotated[list[str] | None, typer.Option(help="api, intake, worker, relay or clock; may come again. Needs PostgreSQL.")] = None,
 ) -> None:
     """Start everything in one process: listeners, API, pages, worker, relay, clock. Ctrl-C stops it gracefully."""
     import asyncio
 
     from exchange.cli.serve import serve
     from exchange.config import load_settings
+    from exchange.roles import RunRole
 
-    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port)))
+    try:
+        roles = [RunRole(name) for name in role or RunRole]
+    except ValueError:
+        raise typer.BadParameter("role is one of: " + ", ".join(RunRole)) from None
+    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port), roles))
 
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play the story and end; otherwise the service stays up until Ctrl-C.")] = False,
     data: Annotated[Path, typer.Option(help="Folder for the demo's data; it is made anew.")] = Path("demo-data"),
+    deployment: Annotated[str, typer.Option(help="embedded; postgres or kafka: with real servers and one process per role.")] = "embedded",
 ) -> None:
     """Play the whole story on this machine: three people, one care home, every step as the outside world would do it."""
     from exchange.cli.demo import play
+    from exchange.cli.demo_deployment import DEPLOYMENTS
 
-    raise typer.Exit(play(data, once=once))
+    if deployment not in DEPLOYMENTS:
+        raise typer.BadParameter("deployment is one of: " + ", ".join(DEPLOYMENTS))
+    raise typer.Exit(play(data, once=once, deployment=deployment))
 
 
 def fsck(data: Data = None) -> None:

@@ -14,6 +14,7 @@ from exchange.seal.keys import make_organisation_keys, public_part, thumbprint
 
 KEY_LIFE = timedelta(days=366)
 SERVICE_ORG = "WARDPOST"
+CHANNELS = ("mllp", "http", "folder")
 ALGORITHMS = ("ES256", "ES384", "RS384", "RS512", "PS256")
 
 
@@ -100,19 +101,25 @@ def add_client(uow: UnitOfWork, client_id: str, org: str, name: str, scopes: Seq
     return client
 
 
-def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, profile: str) -> Sender:
-    """Enter or change one feed. The profile is checked here. Raises Refused `profile`, NotFound `organisation`."""
+def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, profile: str, folder: str = "") -> Sender:
+    """Enter or change one feed. The profile is checked here. Raises Refused `profile`, `sender_folder`, NotFound `organisation`."""
     organisation = get_organisation(uow, org)
+    if channel not in CHANNELS:
+        raise Refused("channel", "A feed does not come this way.", next_step="Choose one of: " + ", ".join(CHANNELS) + ".")
     parse_profile(profile)
+    shared = [s for s in uow.find(Sender, channel="folder") if s.id != name and s.folder == folder] if folder else []
+    if (channel == "folder") != folder.startswith("/") or shared:
+        step = "Give --folder with the whole path of a folder that no other feed watches, and no other channel."
+        raise Refused("sender_folder", "A folder feed needs a folder of its own.", next_step=step)
     taken = [s for s in uow.find(Sender, port=port) if s.id != name and port]
     if taken:
         raise Conflict("sender_port", f"Port {port} belongs to {taken[0].id}.", next_step="Give each feed a port of its own.")
     known = uow.get(Sender, name)
     if known is None:
-        sender = Sender(name, organisation.id, channel, port, profile, uow.now)
+        sender = Sender(name, organisation.id, channel, port, profile, uow.now, folder)
         uow.insert(sender)
     else:
-        sender = uow.replace(known, org=organisation.id, channel=channel, port=port, profile=profile)
+        sender = uow.replace(known, org=organisation.id, channel=channel, port=port, profile=profile, folder=folder)
     record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))
     return sender
 
@@ -120,7 +127,18 @@ def add_sender(uow: UnitOfWork, name: str, org: str, channel: str, port: int, pr
 def default_scopes(kind: str) -> list[str]:
     """What a system of a home or of a hospital may do when nothing else is said."""
     home = ["system/DocumentReference.rs", "system/Task.u", "system/AuditEvent.s", "system/$validate"]
-    return home if kind == "home" else ["system/AuditEvent.s", "system/Supplement.c", "system/Transfer.r", "system/$validate"]
+    return (
+        home
+        if kind == "home"
+        else [
+            "system/AuditEvent.s",
+            "system/Submission.c",
+            "system/Supplement.c",
+            "system/Transfer.r",
+            "system/Transfer.u",
+            "system/$validate",
+        ]
+    )
 
 
 def deactivate_person(uow: UnitOfWork, person_id: str) -> None:

@@ -23,7 +23,8 @@ class Contact:
 class SenderProfile:
     """One feed: `reading` for the adapter, ward contacts by code, the discharge contact, and policy.
 
-    `gate_profile` is what this feed can ever send: "letter only" or "letter and checked"; more come with the FHIR way in.
+    `gate_profile` is what this feed can ever send: "letter only", "letter and checked" or "structured".
+    `client_name`: the DNS or common name of the certificate that this feed shows, where MLLP runs over TLS with client certificates.
     `erase_raw_after_days`: raw messages of people who go home are erased then.
     """
 
@@ -33,6 +34,7 @@ class SenderProfile:
     site_manager: Contact | None = None
     pharmacy: Contact | None = None
     gate_profile: str = "letter only"
+    client_name: str = ""
     erase_raw_after_days: int = 14
 
     @property
@@ -40,7 +42,7 @@ class SenderProfile:
         return timedelta(days=self.erase_raw_after_days)
 
 
-_GATE_PROFILES = ("letter only", "letter and checked")
+_GATE_PROFILES = ("letter only", "letter and checked", "structured")
 
 
 def parse_profile(text: bytes | str) -> SenderProfile:

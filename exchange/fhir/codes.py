@@ -12,10 +12,12 @@ NHS_NUMBER_STATUS = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCor
 ODS_ORGANISATION = "https://fhir.nhs.uk/Id/ods-organization-code"
 ODS_SITE = "https://fhir.nhs.uk/Id/ods-site-code"
 URI = "urn:ietf:rfc:3986"
+RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
 
 HL7 = "http://terminology.hl7.org/CodeSystem/"
 OURS = "https://fhir.wardpost.example/CodeSystem/"
 EXPECTED_LEAVING = "https://fhir.wardpost.example/StructureDefinition/expected-leaving"
+CONTENT_DIGEST = "https://fhir.wardpost.example/StructureDefinition/content-digest"
 DIGEST = "https://fhir.wardpost.example/Id/digest"
 CQC_LOCATION = "https://fhir.wardpost.example/Id/cqc-location"
 DOCUMENT_NUMBER = "https://fhir.wardpost.example/Id/document-number"
@@ -55,6 +57,7 @@ SECTIONS = (
     Heading("admission-details", "Admission details", "67851-6"),
     Heading("diagnoses", "Diagnoses", "11535-2"),
     Heading("procedures", "Procedures", "10185-7"),
+    Heading("investigation-results", "Investigation results", "30954-2"),
     Heading("clinical-summary", "Clinical summary", "8648-8"),
     Heading("plan-and-requested-actions", "Plan and requested actions", "18776-5"),
     Heading("individual-requirements", "Individual requirements", "47420-5"),
@@ -101,6 +104,8 @@ CHANGES = {
     "unchanged": Change("1", "Continued", "active", "Unchanged"),
 }
 NOT_TO_GIVE = ("stopped", "held")
+# What a MedicationStatement.status says of a change by itself: a course that is over, an entry made in error are not to be given.
+STATUS_MEANS = {"stopped": "stopped", "on-hold": "held", "completed": "stopped", "entered-in-error": "stopped", "not-taken": "stopped"}
 
 CRITICAL_CLASS = OURS + "critical-class"
 CRITICAL = {

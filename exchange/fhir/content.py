@@ -9,12 +9,18 @@ from exchange.fhir.stated import Contact, Stated
 
 # The words an adapter may put in Entry.role, and the resource type each one holds (without id, subject or references).
 # A medicine's change stands in its role; plain `medicine` means that the hospital did not say.
-# `note` is narrative only: {"section": heading code, "title": "", "text": "…"}.
+# Orders, dispenses and administrations only add to a medicine of the list. `allergy-added` and `-removed` change the newest whole list.
+# `note` is narrative only: {"section": heading code, "title": "", "text": "…"}, and "blocks" where it has a form: {"text"}, {"items"} or
+# {"head", "rows"} of plain words.
 ROLES: Mapping[str, str] = {
-    "allergy": "AllergyIntolerance",
+    **dict.fromkeys(("allergy", "allergy-added", "allergy-removed"), "AllergyIntolerance"),
     "diagnosis": "Condition",
     "procedure": "Procedure",
     **{f"medicine-{change}" if change else "medicine": "MedicationStatement" for change in codes.CHANGES},
+    "medicine-order": "MedicationRequest",
+    "medicine-supply": "MedicationDispense",
+    "medicine-dose": "MedicationAdministration",
+    "result": "Observation",
     "ward": "Location",
     **dict.fromkeys((*codes.PARTICIPANTS, "gp"), "Practitioner"),
     "gp-practice": "Organization",
@@ -49,7 +55,8 @@ class Medicine:
     """One medicine in one place: what it is, what happened to it, last dose, next dose, supply.
 
     `resource` is a MedicationStatement without id, status or references; `change` a key of codes.CHANGES ("" = not said);
-    `supply` a key of codes.SUPPLY or ""; `stated` who said it, when a person did.
+    `supply` a key of codes.SUPPLY or ""; `stated` who said it, when a person did; `records` what other systems recorded of it (the last
+    dose, and what was dispensed or else ordered).
     """
 
     position: str
@@ -61,6 +68,7 @@ class Medicine:
     plan: str = field(default="", repr=False)
     classes: tuple[str, ...] = ()
     stated: Statement | None = None
+    records: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class Content:
     procedures: tuple[Entry, ...] = ()
     medicines: tuple[Medicine, ...] = ()
     has_list: bool = False
+    results: tuple[Entry, ...] = ()
     notes: tuple[Entry, ...] = ()
     letters: tuple[Letter, ...] = ()
     contact: Contact | None = None
@@ -116,4 +125,5 @@ class Content:
             "Condition": len(self.diagnoses),
             "Procedure": len(self.procedures),
             "DocumentReference": len(self.letters),
+            "Observation": len(self.results),
         }

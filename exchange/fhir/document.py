@@ -42,6 +42,13 @@ def document_identifier(transfer_id: str, version: int) -> dict[str, object]:
     return {"system": codes.URI, "value": f"urn:uuid:{uuid5(UUID(transfer_id), f'document|{version}')}"}
 
 
+def medicine_status(medicine: Medicine) -> str:
+    """The source's own status where it agrees with the change, else that of the change."""
+    own = text(medicine.resource, "status")
+    agrees = codes.STATUS_MEANS.get(own, medicine.change if medicine.change not in codes.NOT_TO_GIVE else "") == medicine.change
+    return (own or "unknown") if not medicine.change or (own and agrees) else codes.CHANGES[medicine.change].status
+
+
 def letter_digest(letter: Letter) -> str:
     """`sha256:<hex>` of a letter's bytes, as DocumentReference.masterIdentifier carries it."""
     return "sha256:" + hashlib.sha256(letter.content).hexdigest()
@@ -107,6 +114,7 @@ class _Builder:
             "admission-details": [self.stay],
             "diagnoses": self._clinical("diagnosis", content.diagnoses, codes.DIAGNOSIS_LIST),
             "procedures": self._clinical("procedure", content.procedures, codes.PROCEDURE_LIST),
+            "investigation-results": self._results(),
             "patient-demographics": [self.subject],
             "general-practitioner-practice": practice,
             "distribution-list": [self.home],
@@ -139,7 +147,7 @@ class _Builder:
     def _organisation(self, role: str, facts: OrganisationFacts) -> None:
         system = codes.ODS_SITE if facts.is_site else codes.ODS_ORGANISATION
         body = {
-            "identifier": [{"system": system, "value": facts.ods_code}, *_valued(codes.CQC_LOCATION, facts.cqc_location)],
+            "identifier": [*_valued(system, facts.ods_code), *_valued(codes.CQC_LOCATION, facts.cqc_location)],
             "active": True,
             "name": facts.name,
             "telecom": _valued("phone", facts.phone, use="work"),
@@ -247,6 +255,13 @@ class _Builder:
             rows.append({"item": self.add(ROLES[role], role, entry.position, concept_text(entry.resource.get("code")), body)})
         return [self._list(code, rows)] if rows else []
 
+    def _results(self) -> list[Reference]:
+        before = {"subject": self.subject, "encounter": self.stay}
+        return [
+            self.add("Observation", "result", entry.position, words.result_words(entry.resource), {**entry.resource, **before})
+            for entry in self.content.results
+        ]
+
     def _medicines(self) -> list[Reference]:
         to_give: list[Resource] = []
         not_to_give: list[Resource] = []
@@ -276,8 +291,14 @@ class _Builder:
                 "note": [{"text": medicine.plan}],
             }
             derived.append(self.add("MedicationDispense", "supply", medicine.position, f"{name}: {supply}", dispensed))
+        for entry in medicine.records:
+            kind, stay = ROLES[entry.role], "encounter" if entry.role == "medicine-order" else "context"
+            record = {**entry.resource, "subject": self.subject, stay: self.stay}
+            derived.append(
+                self.add(kind, entry.role, f"{medicine.position}/{entry.position}", f"{name}: {words.record_words(entry)}", record)
+            )
         body: Resource = {
-            "status": codes.CHANGES[medicine.change].status if medicine.change else text(medicine.resource, "status") or "unknown",
+            "status": medicine_status(medicine),
             "category": {"coding": [codes.DISCHARGE]},
             **{name: member for name, member in medicine.resource.items() if name not in ("status", "category")},
             "subject": self.subject,

@@ -24,10 +24,13 @@ class Unreadable(WardpostError):
 
 
 class SourceKind(StrEnum):
-    """What a submission can contribute. A letter freezes a version; facts only shape it."""
+    """What a submission can contribute. A letter freezes a version; facts only shape it; a list (checked, without a letter) names the
+    medicines; records (orders, dispenses, administrations, results) add to what others own."""
 
     LETTER = "letter"
     FACTS = "facts"
+    LIST = "list"
+    RECORDS = "records"
     CANCEL_DISCHARGE = "cancel_discharge"
     CANCEL_ADMISSION = "cancel_admission"
     NOT_USED = "not_used"
@@ -110,7 +113,10 @@ class Draft:
 
     `event` as `ADT^A01`; `source_id` the sender's message id (MSH-10); `sent_at`, `occurred_at` FHIR dateTime texts or "".
     `patient` is a Patient without id; `encounter` an Encounter without id, references or identifiers beyond the visit number.
-    `visit_id` is the sender's visit number; `expected_leaving` a date or dateTime as sent (a bare day stays a day).
+    `visit_id` is the sender's visit number; `expected_leaving` a date or dateTime as sent (a bare day stays a day); None in it or in
+    `left_at` takes back what an earlier message said. `cleared`: roles whose whole list this source empties.
+    `is_about_person`: no stay is named (it belongs to the newest one of the person); `merged_ids`: other local ids (`system|value`) that
+    the sender says are the same person's.
     `reason`: for kind not_used, why; `claimed_sender`: MSH-3/MSH-4 for the record, never for trust.
     `counts`: how many of each clinical kind the source has (medicines, allergies, diagnoses, procedures, letters).
     """
@@ -125,12 +131,15 @@ class Draft:
     is_dead: bool = False
     is_sensitive_address: bool = False
     claimed_sender: str = ""
+    is_about_person: bool = False
+    merged_ids: tuple[str, ...] = field(default=(), repr=False)
     visit_id: str = field(default="", repr=False)
-    expected_leaving: str = ""
-    left_at: str = ""
+    expected_leaving: str | None = ""
+    left_at: str | None = ""
     patient: Resource = field(default_factory=dict, repr=False)
     encounter: Resource = field(default_factory=dict, repr=False)
     entries: tuple[Entry, ...] = ()
+    cleared: tuple[str, ...] = ()
     letters: tuple[Letter, ...] = ()
     signs: tuple[Sign, ...] = ()
     items: tuple[Item, ...] = field(default=(), repr=False)
@@ -147,6 +156,7 @@ class ReadingProfile:
     `home_destinations` are the destination codes that hint at a care home; `aliases` maps local home codes to ODS sites.
     `signed_statuses` are the TXA-17 values that mean signed; `letter_types` the TXA-2 codes that are discharge letters (empty: all).
     `number_status_field` names the field with the NHS number status ("" = none), e.g. `PID-32`.
+    `sensitive_results` are the codes (OBR-4, OBX-3) of results that never travel.
     """
 
     charset: str = "UNICODE UTF-8"
@@ -159,3 +169,4 @@ class ReadingProfile:
     signed_statuses: tuple[str, ...] = ("AU", "LA")
     letter_types: tuple[str, ...] = ()
     number_status_field: str = "PID-32"
+    sensitive_results: tuple[str, ...] = ()

@@ -5,13 +5,14 @@ does not send.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from exchange.fhir import codes, words
 from exchange.fhir.content import Content, Medicine, Statement
 from exchange.fhir.narrative import Xhtml, bullets, facts, heading, paragraph, table
 from exchange.fhir.shape import concept_text, joined, part, parts, spoken, text
+from exchange.fhir.shape import texts as texts_of
 from exchange.fhir.stated import NURSING_LABELS
 from exchange.fhir.words import codes_in_words, said_by
 
@@ -96,6 +97,7 @@ def texts(content: Content) -> dict[str, list[Xhtml]]:
         "admission-details": [_admission(content)],
         "diagnoses": [bullets(words.clinical_words(entry.resource) for entry in content.diagnoses)],
         "procedures": [bullets(words.clinical_words(entry.resource) for entry in content.procedures)],
+        "investigation-results": [bullets(words.result_words(entry.resource) for entry in content.results)],
         "individual-requirements": _nursing(content),
         "legal-information": _legal(content),
         "patient-demographics": [_demographics(content)],
@@ -150,8 +152,10 @@ def _row(medicine: Medicine) -> tuple[str, ...]:
     drug = codes_in_words(medicine.resource.get("medicationCodeableConcept"))
     pills = joined(", ", *(codes.CRITICAL[kind] for kind in medicine.classes))
     plan = medicine.plan or ("No plan yet" if medicine.supply == "not-supplied" else "")
-    supply = joined(". ", codes.SUPPLY.get(medicine.supply, ""), plan)
-    known = (value or codes.NOT_RECORDED for value in (spoken(medicine.last_dose), spoken(medicine.next_due), supply))
+    doses = (words.record_words(entry) for entry in medicine.records if entry.role == "medicine-dose")
+    supplies = (words.record_words(entry) for entry in medicine.records if entry.role != "medicine-dose")
+    last, supply = joined(". ", spoken(medicine.last_dose), *doses), joined(". ", codes.SUPPLY.get(medicine.supply, ""), plan, *supplies)
+    known = (value or codes.NOT_RECORDED for value in (last, spoken(medicine.next_due), supply))
     return joined(". ", drug, pills, said_by(medicine.stated)), words.directions(medicine), words.why(medicine), *known
 
 
@@ -239,7 +243,20 @@ def _notes(content: Content, section: str) -> Iterator[Xhtml]:
     for note in (entry.resource for entry in content.notes if text(entry.resource, "section") == section):
         if title := text(note, "title"):
             yield heading(title)
-        yield paragraph(text(note, "text"))
+        blocks = parts(note, "blocks")
+        yield from map(_block, blocks)
+        if not blocks:
+            yield paragraph(text(note, "text"))
+
+
+def _block(block: Mapping[str, object]) -> Xhtml:
+    """One block of a note: a paragraph, a list or a table of plain words."""
+    if items := texts_of(block, "items"):
+        return bullets(items)
+    rows = block.get("rows")
+    if isinstance(rows, list):
+        return table(texts_of(block, "head"), rows)
+    return paragraph(text(block, "text"))
 
 
 def _said(content: Content, member: str) -> list[Xhtml]:

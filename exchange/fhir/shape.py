@@ -54,6 +54,12 @@ def codes_of(concept: object, system: str) -> list[str]:
     return [text(coding, "code") for coding in parts(concept, "coding") if text(coding, "system") == system]
 
 
+def same_concept(one: object, other: object) -> bool:
+    """Whether two CodeableConcepts share a code of one system, or have exactly the same text."""
+    shared = [{(text(c, "system"), text(c, "code")) for c in parts(concept, "coding") if text(c, "code")} for concept in (one, other)]
+    return bool(shared[0] & shared[1]) or concept_text(one) == concept_text(other) != ""
+
+
 def instant_key(moment: str) -> str:
     """A text that sorts FHIR dateTimes by the clock; only for order, never for output. Partial ones sort at their beginning."""
     if len(moment) <= 10:
@@ -87,6 +93,16 @@ def spoken(moment: str) -> str:
     if read.tzinfo is None:
         return f"{said} (zone not given)"
     return said if in_london == {read.utcoffset()} else f"{said} ({read.tzname()})"
+
+
+def is_one_person(one: object, other: object) -> bool:
+    """Whether two Patients can be the same person: NHS numbers and dates of birth agree where both say them."""
+    numbers = [
+        {text(n, "value") for n in parts(patient, "identifier") if text(n, "system") == "https://fhir.nhs.uk/Id/nhs-number"}
+        for patient in (one, other)
+    ]
+    born = sorted((text(one, "birthDate"), text(other, "birthDate")), key=len)
+    return not (all(numbers) and numbers[0] != numbers[1]) and born[1].startswith(born[0])
 
 
 def is_nhs_number(number: str) -> bool:

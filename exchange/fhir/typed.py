@@ -15,6 +15,7 @@ class ReadTask:
     note: str = field(repr=False)
     starts_at: str
     person: str
+    conditions: tuple[str, ...] = field(default=(), repr=False)
 
     def code_of(self, element: str) -> str:
         """The first code of a CodeableConcept element, "" when absent."""
@@ -32,7 +33,10 @@ def read_task(raw: object) -> ReadTask:
     try:
         task = Task.model_validate(raw)
     except (ValidationError, ValueError) as problem:
-        where = sorted({".".join(map(str, e["loc"])) for e in problem.errors()}) if isinstance(problem, ValidationError) else ["Task"]
+        # A name that is no element of a Task may be anything, and is not repeated.
+        known = set(Task.model_fields)
+        first = {str(e["loc"][0]) if e["loc"] else "Task" for e in problem.errors()} if isinstance(problem, ValidationError) else {"Task"}
+        where = sorted({name if name in known or name == "Task" else "a member that FHIR does not know" for name in first})
         raise Refused(
             "task_invalid", "This Task does not fit FHIR R4 at: " + ", ".join(where[:10]) + ".", next_step="Mend these."
         ) from None
@@ -41,10 +45,16 @@ def read_task(raw: object) -> ReadTask:
         concept = getattr(task, name)
         if concept is not None and concept.coding:
             codes[name] = str(concept.coding[0].code or "")
-    reason = task.statusReason.text if task.statusReason is not None else None
+    conditions = tuple(str(one.valueString) for one in task.output or () if one.valueString and _is_condition(one.type))
+    reason = task.statusReason.text if task.statusReason is not None and not conditions else None
     note = reason or (task.note[0].text if task.note else "")
     period = task.restriction.period if task.restriction is not None else None
     starts = raw["restriction"]["period"].get("start", "") if period is not None else ""
     author = task.note[0].authorReference if task.note else None
     person = str(author.identifier.value or "") if author is not None and author.identifier is not None else ""
-    return ReadTask(str(task.id or ""), str(task.status), codes, str(note or ""), str(starts), person.removeprefix("urn:uuid:"))
+    return ReadTask(str(task.id or ""), str(task.status), codes, str(note or ""), str(starts), person.removeprefix("urn:uuid:"), conditions)
+
+
+def _is_condition(concept: object) -> bool:
+    codings = getattr(concept, "coding", None) or ()
+    return any((coding.system, coding.code) == ("https://fhir.wardpost.example/CodeSystem/task", "condition") for coding in codings)

@@ -2,8 +2,8 @@
 
 from exchange.fhir import codes
 from exchange.fhir.content import Medicine, OrganisationFacts, Statement
-from exchange.fhir.draft import Letter, Resource
-from exchange.fhir.shape import concept_text, joined, parts, spoken, text, texts
+from exchange.fhir.draft import Entry, Letter, Resource
+from exchange.fhir.shape import concept_text, joined, part, parts, spoken, text, texts
 
 
 def said_by(statement: Statement | None) -> str:
@@ -63,6 +63,42 @@ def allergy_words(resource: Resource) -> str:
     since = f"since {onset}" if onset else ""
     said = (codes_in_words(resource.get("code")), *texts(resource, "category"), *reactions, *severity, risk, since, recorded)
     return joined("; ", *said, *(state for state in _states(resource) if state != "active"), *_notes(resource))
+
+
+def amount_words(quantity: object) -> str:
+    """A Quantity as written: "<= 4.10 mmol/L"."""
+    value = part(quantity).get("value")
+    return joined(" ", text(quantity, "comparator"), "" if value is None else str(value), text(quantity, "unit"))
+
+
+def result_words(resource: Resource) -> str:
+    """What was measured, its value, how it is judged, when, and what was noted."""
+    values = (
+        amount_words(resource.get("valueQuantity")),
+        text(resource, "valueString"),
+        concept_text(resource.get("valueCodeableConcept")),
+    )
+    times = (spoken(text(resource, "valueDateTime")), text(resource, "valueTime"))
+    said = joined("; ", *values, *times) or concept_text(resource.get("dataAbsentReason"))
+    flags = (concept_text(flag) for flag in parts(resource, "interpretation"))
+    span = next((f"usual {text(one, 'text')}" for one in parts(resource, "referenceRange")), "")
+    report = next((text(based, "display") for based in parts(resource, "basedOn")), "")
+    status = text(resource, "status")
+    name = joined(": ", joined(", ", codes_in_words(resource.get("code")), report), said)
+    more = (*flags, span, spoken(text(resource, "effectiveDateTime")), "" if status == "final" else status)
+    return joined("; ", name, *more, *_notes(resource))
+
+
+def record_words(entry: Entry) -> str:
+    """What another system recorded of a medicine: a dose that was given, an amount that was dispensed or ordered."""
+    resource = entry.resource
+    if entry.role == "medicine-dose":
+        dose = joined(", ", amount_words(part(resource, "dosage", "dose")), text(resource, "dosage", "text"))
+        return joined(", ", f"Recorded as given {spoken(text(resource, 'effectiveDateTime'))}", dose)
+    if entry.role == "medicine-supply":
+        amount, when = amount_words(resource.get("quantity")), spoken(text(resource, "whenPrepared"))
+        return joined(" ", "Dispensed", joined(", ", amount, when), "(not said to be handed over)")
+    return f"Ordered {amount_words(part(resource, 'dispenseRequest', 'quantity'))}"
 
 
 def _states(resource: Resource) -> list[str]:

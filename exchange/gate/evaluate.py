@@ -91,7 +91,9 @@ def _conflict(content: Content, rule: Rule) -> str:
 
 def _profile_of(facts: GateInput) -> Profile:
     """A feed of profile "letter only" is "letter and checked" for a transfer whose Supplement answers a–f (f may stand in the ward
-    directory); whether the answers are good is for the rules."""
+    directory); whether the answers are good is for the rules. A structured feed stays one."""
+    if facts.profile is Profile.STRUCTURED:
+        return facts.profile
     stated = facts.content.stated
     a_to_e = (stated.full_list_in_letter, stated.changes, stated.critical, stated.last_doses, stated.bag)
     answers_all = None not in a_to_e and contact(facts).state is not State.MISSING

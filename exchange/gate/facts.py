@@ -12,10 +12,11 @@ Found = Mapping[str, object]
 
 
 class Profile(StrEnum):
-    """What a feed can send, set per feed by policy, never per patient (practice.md 4). `structured` and others come later."""
+    """What a feed can send, set per feed by policy, never per patient (practice.md 4). "emergency return" comes later."""
 
     LETTER_ONLY = "letter only"
     LETTER_AND_CHECKED = "letter and checked"
+    STRUCTURED = "structured"
 
 
 class State(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from exchange.fhir import codes
 from exchange.fhir.shape import codes_of, is_nhs_number, parts, text
 from exchange.fhir.stated import NURSING_LABELS
+from exchange.fhir.words import medicine_name
 from exchange.gate.facts import MET, GateInput, State, Verdict, missing, not_established
 
 TIMED = ("time-critical", "insulin", "anticoagulant")
@@ -104,15 +105,23 @@ def medicines_list(facts: GateInput) -> Verdict:
 
 
 def medicines_changes(facts: GateInput) -> Verdict:
-    changes = facts.content.stated.changes
+    """A list that says of every medicine what became of it needs no word from the ward."""
+    changes, listed = facts.content.stated.changes, facts.content.medicines if facts.content.has_list else ()
+    unsaid = [medicine_name(medicine) for medicine in listed if not medicine.change]
+    if listed and not unsaid:
+        return MET
     if changes is None or not (changes.nothing_changed or changes.lines):
-        return missing("Nobody said what was stopped, held, new or changed")
+        return missing(
+            _named(("Not said whether new, changed or the same", unsaid)) or "Nobody said what was stopped, held, new or changed"
+        )
     is_decided = changes.decided_by.name and changes.decided_by.role
     return MET if is_decided else not_established("Which prescriber or pharmacist decided is not said")
 
 
 def change_reasons(facts: GateInput) -> Verdict:
     changes = facts.content.stated.changes
+    if changes is None and facts.content.has_list:
+        return _reasons_in_list(facts)
     if changes is None:
         return missing()
     if changes.nothing_changed is None and not changes.lines:
@@ -121,6 +130,12 @@ def change_reasons(facts: GateInput) -> Verdict:
     held = [line.medicine for line in changes.lines if line.status == "held" and not line.restart]
     words = _named(("No reason", bare), ("Who restarts it and when is not said", held))
     return missing(words) if words else MET
+
+
+def _reasons_in_list(facts: GateInput) -> Verdict:
+    altered = [medicine for medicine in facts.content.medicines if medicine.change not in ("", "unchanged")]
+    bare = [medicine_name(medicine) for medicine in altered if not parts(medicine.resource, "statusReason")]
+    return missing(_named(("No reason", bare))) if bare else MET
 
 
 def last_dose(facts: GateInput) -> Verdict:

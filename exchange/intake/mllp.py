@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import structlog
 
+from exchange.intake.tls import names_of
+
 START: Final = b"\x0b"
 END: Final = b"\x1c\r"
 _HEAD_BYTES: Final = 65_536
@@ -119,7 +121,8 @@ class MllpListener:
     """One port, one configured sender. `start`, then `stop`: a frame in the handler's hands is still answered.
 
     `idle_timeout_seconds`: between frames (None: for ever, as long-lived connections want); `frame_timeout_seconds`: from a frame's first
-    byte to its last. The handler is called for one frame of a connection at a time; if it raises, the connection closes without an answer.
+    byte to its last. `client_name`: the name that a sender's certificate must bear. The handler is called for one frame of a connection
+    at a time; if it raises, the connection closes without an answer.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class MllpListener:
         grace_seconds: float = 10.0,
         max_connections: int = 64,
         ssl_context: ssl.SSLContext | None = None,
+        client_name: str = "",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_control_id: Callable[[], str] = lambda: secrets.token_hex(10),
     ) -> None:
@@ -146,6 +150,7 @@ class MllpListener:
         self._grace = grace_seconds
         self._max_connections = max_connections
         self._ssl = ssl_context
+        self._client_name = client_name
         self._now = now
         self._new_control_id = new_control_id
         self._server: asyncio.Server | None = None
@@ -185,6 +190,10 @@ class MllpListener:
         peer = writer.get_extra_info("peername")
         if task is None or self._stopping or len(self._connections) >= self._max_connections:
             log.warning("mllp_connection_refused", peer=peer)
+            writer.close()
+            return
+        if self._client_name and self._client_name not in names_of(writer.get_extra_info("peercert")):
+            log.warning("mllp_certificate_of_another", peer=peer)
             writer.close()
             return
         self._connections[task] = False

@@ -6,7 +6,9 @@ from exchange.errors import Conflict
 from exchange.ports import UnitOfWork
 from exchange.records import Work
 
-LEASE = timedelta(seconds=60)
+# Whoever works renews it every RENEW_SECONDS, however long a piece takes; what a dead process held is taken over this soon.
+LEASE = timedelta(seconds=12)
+RENEW_SECONDS = 3.0
 _BACKOFF_LIMIT_SECONDS = 300
 GIVE_UP_AFTER = 10
 
@@ -34,6 +36,11 @@ def claim(uow: UnitOfWork, limit: int) -> list[Work]:
     due = uow.take(Work, order="due_at", limit=limit, due_at__le=uow.now, leased_until__lt=uow.now)
     due += uow.take(Work, order="due_at", limit=limit - len(due), due_at__le=uow.now, leased_until=None)
     return [uow.replace(work, fence=work.fence + 1, attempts=work.attempts + 1, leased_until=uow.now + LEASE) for work in due]
+
+
+def renew(uow: UnitOfWork, work: Work) -> bool:
+    """Go on holding a lease; False when it has passed to another worker."""
+    return bool(uow.update(Work, {"leased_until": uow.now + LEASE}, id=work.id, fence=work.fence, leased_until__ne=None))
 
 
 def complete(uow: UnitOfWork, work: Work) -> None:

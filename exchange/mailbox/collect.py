@@ -33,13 +33,14 @@ class InboxItem:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A version with its contents. `versions`: every delivery of the transfer, oldest first; `contents` by part id, only what the page
-    shows (document, text letters); `names` by person id."""
+    shows (document, text letters); `names` by person id; `before`: of the newest version, the one that was read before it."""
 
     item: InboxItem
     versions: tuple[Delivery, ...]
     contents: Mapping[str, bytes]
     gate: bytes
     names: Mapping[str, str]
+    before: "Opened | None" = None
 
 
 def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]:
@@ -152,7 +153,7 @@ def open_content(uow: UnitOfWork, environment: Environment, delivery: Delivery, 
 
 
 def open_version(uow: UnitOfWork, environment: Environment, caller: Caller, transfer_id: str, number: int | None) -> Opened:
-    """Decrypt what a page shows of a version. Raises NotFound `delivery`, EnvelopeRefused."""
+    """Decrypt what a page shows of a version, and of the one read before it. Raises NotFound `delivery`, EnvelopeRefused."""
     rows = uow.find(Delivery, order="number", transfer_id=transfer_id, recipient_org=caller.org)
     chosen = next((row for row in rows if row.number == number), None) if number is not None else (rows[-1] if rows else None)
     if chosen is None:
@@ -165,11 +166,18 @@ def open_version(uow: UnitOfWork, environment: Environment, caller: Caller, tran
     people = {answer.person_id for answer in item.answers} | {row.opened_by for row in rows}
     known = {person: uow.get(Person, person) for person in people if person}
     names = {person: row.name.text() for person, row in known.items() if row is not None}
-    return Opened(item, tuple(rows), contents, item.version.gate.open(), names)
+    before = None
+    if chosen.state is DeliveryState.CURRENT:
+        answered = {answer.number for answer in item.answers}
+        read = [row.number for row in rows if row.state is DeliveryState.REPLACED and (row.opened_at or row.number in answered)]
+        before = open_version(uow, environment, caller, transfer_id, max(read)) if read else None
+    return Opened(item, tuple(rows), contents, item.version.gate.open(), names, before)
 
 
 def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:
     """One audit row for each part whose content is shown; of a withdrawn version, that a person saw that it is."""
+    if opened.before is not None:
+        note_opened(uow, caller, opened.before)
     delivery = opened.item.delivery
     is_first = delivery.state is DeliveryState.WITHDRAWN and delivery.withdrawal_seen_at is None and caller.person is not None
     if is_first and uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=delivery.id, withdrawal_seen_at=None):

@@ -6,35 +6,44 @@ from datetime import timedelta
 from exchange.audit.events import of_transfer, record
 from exchange.errors import WardpostError
 from exchange.model import Caller, DeliveryState, TransferState
-from exchange.ports import BusMessage, UnitOfWork
-from exchange.records import Delivery, Mailbox, Transfer, Version
+from exchange.ports import UnitOfWork
+from exchange.records import Delivery, Mailbox, OutboxEvent, Transfer, Version
 
 GROUP = "deliver"
 
 
-def deliver(uow: UnitOfWork, message: BusMessage) -> None:
+def deliver(uow: UnitOfWork, event: OutboxEvent) -> None:
     """The effect of one event; doing it again changes nothing. Types that are not for mailboxes are passed over."""
-    body = json.loads(message.body)
-    match message.type:
+    body = json.loads(event.body)
+    match event.type:
         case "version.published":
-            _put(uow, message, body["version"])
+            _put(uow, event, body["version"])
         case "transfer.withdrawn":
-            _take_back(uow, message.key, body["transfer"], int(body["up_to"]), body["reason"])
+            _take_back(uow, event.key, body["transfer"], int(body["up_to"]), body["reason"])
         case _:
             pass
 
 
-def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
-    mailbox = _locked(uow, message.key)
-    if uow.count(Delivery, event_id=message.event_id):
+def transfer_of(event: OutboxEvent) -> str:
+    """The transfer that an event is about; "" when its body is damaged, so that it can be parked all the same."""
+    try:
+        return str(json.loads(event.body)["transfer"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _put(uow: UnitOfWork, event: OutboxEvent, version_id: str) -> None:
+    mailbox = _locked(uow, event.key)
+    if uow.count(Delivery, event_id=event.id):
         return
     version = uow.get(Version, version_id)
     if version is None:
         raise WardpostError("event_without_version", "An event names a version that is not here.", next_step="Run: wardpost fsck")
     transfer = uow.get(Transfer, version.transfer_id)
     state = DeliveryState.CURRENT
-    if transfer is not None and transfer.state is TransferState.WITHDRAWN:
-        state = DeliveryState.WITHDRAWN  # taken back before it arrived: it never shows as current
+    if transfer is not None and transfer.state is not TransferState.PUBLISHED:
+        # Taken back before it arrived, or taken back and confirmed anew without a newer version yet: it never shows as current.
+        state = DeliveryState.WITHDRAWN
     elif uow.count(Delivery, transfer_id=version.transfer_id, number__gt=version.number):
         state = DeliveryState.REPLACED  # an event that had to wait for a person came after a newer one
     else:
@@ -48,7 +57,7 @@ def _put(uow: UnitOfWork, message: BusMessage, version_id: str) -> None:
         number=version.number,
         sender_org=version.sender_org,
         recipient_org=version.recipient_org,
-        event_id=message.event_id,
+        event_id=event.id,
         sequence=mailbox.last_sequence,
         change=mailbox.last_change,
         updated_at=mailbox.last_updated_at or uow.now,

@@ -12,9 +12,10 @@ import msgspec
 from exchange.fhir import codes
 from exchange.fhir.content import ROLES, Content, Contradiction, Medicine, OrganisationFacts, Statement
 from exchange.fhir.draft import Draft, Entry, Letter, LetterStatus, Resource, SourceKind
-from exchange.fhir.shape import concept_text, instant_key, part, parts, text, texts
+from exchange.fhir.shape import concept_text, instant_key, part, parts, same_concept, text, texts
 from exchange.fhir.stated import Allergies, ChangeLine, Contact, Stated
 from exchange.fhir.words import medicine_name, none_known
+from exchange.transfer.medicine_records import with_records
 
 FEEDS = (SourceKind.FACTS, SourceKind.CANCEL_DISCHARGE)
 MEDICINE_ROLES = [role for role, kind in ROLES.items() if kind == "MedicationStatement"]
@@ -56,17 +57,26 @@ def assemble(
     ordered = in_order(sources)
     feeds = [source.draft for source in ordered if source.draft.kind in FEEDS]
     letters = [source.draft for source in ordered if source.draft.kind is SourceKind.LETTER]
-    signed = [draft for draft in letters if any(letter.status is LetterStatus.FINAL for letter in draft.letters)]
-    told = [*letters, *feeds]  # a letter speaks first, so that any feed's word comes later and wins
+    signed = [draft for draft in letters if _is_signed(draft)]
+    records = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS]
+    lists = [source.draft for source in ordered if source.draft.kind is SourceKind.LIST or _is_signed(source.draft)]
+    tables = [draft for draft in lists if draft.kind is SourceKind.LIST]
+    told = [*letters, *tables, *records, *feeds]  # letters and records speak first, so that any feed's word comes later and wins
     stated, said = merge(supplements)
     roles = ("ward", *codes.PARTICIPANTS, "gp", "gp-practice")
-    people = [entry for role in roles for entry in _newest_entries(feeds, role) or _newest_entries(letters, role)]
+    others = [*letters, *records]
+    people = [entry for role in roles for entry in _newest_entries(feeds, role) or _newest_entries(others, role)]
     directory = (ward_contacts or {}).get(next((_ward_code(entry) for entry in people if entry.role == "ward"), ""))
     encounter, left_at = _stay(told, feeds)
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
-    allergies = (*(_newest_entries(feeds, "allergy") or _newest_entries(signed, "allergy")), *ward_allergies)
-    listed = _newest_entries(signed, *MEDICINE_ROLES)
+    allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
+    listed = _newest_entries(lists, *MEDICINE_ROLES)
+    source_of_list = [draft for draft in tables if listed and any(entry is listed[0] for entry in draft.entries)]
+    travelling = letters_of(sources)
+    speaking = [draft for draft in reversed(signed) if set(draft.letters) & set(travelling)]  # a note goes with its letter
     medicines, medicine_conflicts = _medicines(listed, stated, said)
+    medicines, record_conflicts = with_records(medicines, [entry for draft in records for entry in draft.entries], said)
+    reports = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS or _is_signed(source.draft)]
     return Content(
         transfer_id=transfer_id,
         version=version,
@@ -86,12 +96,19 @@ def assemble(
         procedures=_newest_entries(signed, "procedure") or _newest_entries(feeds, "procedure"),
         medicines=medicines,
         has_list=bool(listed),
-        notes=_newest_entries(signed, "note"),
-        letters=letters_of(sources),
+        results=_results(reports),
+        notes=tuple(entry for draft in (*speaking, *source_of_list, *records) for entry in draft.entries if entry.role == "note"),
+        letters=travelling,
         contact=stated.contact or directory,
         stated=stated,
         said=said,
-        conflicts=(*_identity_conflicts(ordered), *_miscounts(ordered), *_allergy_conflicts(allergies), *medicine_conflicts),
+        conflicts=(
+            *_identity_conflicts(ordered),
+            *_miscounts(ordered),
+            *_allergy_conflicts(allergies),
+            *medicine_conflicts,
+            *record_conflicts,
+        ),
     )
 
 
@@ -154,34 +171,100 @@ def _identity_conflicts(sources: Sequence[Source]) -> list[Contradiction]:
 
 
 def _miscounts(sources: Sequence[Source]) -> Iterator[Contradiction]:
-    """The count at the merge (practice.md 3): what a source has of a kind must all have become entries, or the structured version waits."""
+    """The count at the merge (practice.md 3): what a source has of a kind must all have become entries, or the structured version waits.
+    Of lists the newest counts, for it replaces the others; every record counts."""
     for kind, role, rule in COUNTED:
-        draft = next((source.draft for source in reversed(sources) if source.draft.counts.get(kind)), None)
-        read = sum(entry.role.split("-")[0] == role for entry in draft.entries) if draft else 0
-        if draft and read != draft.counts[kind]:
-            yield Contradiction("count", rule, f"The source has {draft.counts[kind]} {kind}, {read} could be read.")
+        told = [source.draft for source in reversed(sources) if source.draft.counts.get(kind)]
+        records = [draft for draft in told if draft.kind is SourceKind.RECORDS]
+        lists = [draft for draft in told if draft.kind is not SourceKind.RECORDS]
+        counted = ((draft.counts[kind], draft.entries) for draft in (*lists[:1], *records))
+        pairs = ((there, sum(entry.role.split("-")[0] == role for entry in entries)) for there, entries in counted)
+        if wrong := next((pair for pair in pairs if pair[0] != pair[1]), None):
+            yield Contradiction("count", rule, f"The source has {wrong[0]} {kind}, {wrong[1]} could be read.")
 
 
 def _nhs_numbers(patient: Resource) -> list[str]:
     return [text(n, "value") for n in parts(patient, "identifier") if text(n, "system") == codes.NHS_NUMBER and text(n, "value")]
 
 
-def _newest(values: Iterable[str]) -> str:
-    return next(filter(None, reversed([*values])), "")
+def _newest(values: Iterable[str | None]) -> str:
+    """The newest that says something; None takes back what was said before."""
+    return next((value for value in reversed([*values]) if value != ""), "") or ""
 
 
 def _newest_entries(drafts: Sequence[Draft], *roles: str) -> tuple[Entry, ...]:
-    """The entries of these roles, as a whole list from the newest draft that has any."""
-    lists = (tuple(entry for entry in draft.entries if entry.role in roles) for draft in reversed(drafts))
-    return next(filter(None, lists), ())
+    """The entries of these roles, as a whole list from the newest draft that has any, or empties it."""
+    for draft in reversed(drafts):
+        found = tuple(entry for entry in draft.entries if entry.role in roles)
+        if found or set(roles) & set(draft.cleared):
+            return found
+    return ()
+
+
+def _allergies(feeds: Sequence[Draft]) -> tuple[Entry, ...]:
+    """The newest whole list, with the single changes (A60) that came after it: what is added anew takes the place of its like."""
+    found: tuple[Entry, ...] = ()
+    for draft in feeds:
+        whole = tuple(entry for entry in draft.entries if entry.role == "allergy")
+        found = whole if whole or "allergy" in draft.cleared else found
+        for change in (entry for entry in draft.entries if entry.role in ("allergy-added", "allergy-removed")):
+            found = tuple(entry for entry in found if not _same_allergy(entry.resource, change.resource))
+            found += (replace(change, role="allergy"),) if change.role == "allergy-added" else ()
+    return found
+
+
+def _same_allergy(one: Resource, other: Resource) -> bool:
+    """By the sender's number where both have one, else by a shared code or the exact text."""
+    numbers = [{text(number, "value") for number in parts(allergy, "identifier")} for allergy in (one, other)]
+    if all(numbers):
+        return bool(numbers[0] & numbers[1])
+    return same_concept(one.get("code"), other.get("code"))
+
+
+def _is_signed(draft: Draft) -> bool:
+    return any(letter.status is LetterStatus.FINAL for letter in draft.letters)
+
+
+def _results(drafts: Sequence[Draft]) -> tuple[Entry, ...]:
+    """Every result once, the newest of each (order number, what was measured, part); one that was taken back is gone."""
+    found: dict[object, Entry] = {}
+    for number, draft in enumerate(drafts):
+        for entry in (entry for entry in draft.entries if entry.role == "result"):
+            order = next((text(based, "identifier", "value") for based in parts(entry.resource, "basedOn")), "")
+            part_of = next((text(own, "value") for own in parts(entry.resource, "identifier")), "")
+            key = (order, concept_text(entry.resource.get("code")), part_of) if order else (number, entry.position)
+            found.pop(key, None)
+            if text(entry.resource, "status") not in ("entered-in-error", "cancelled"):
+                found[key] = entry
+    return tuple(found.values())
 
 
 def _merged(resources: Iterable[Resource]) -> Resource:
-    """Element by element, the later one wins; an absent element says nothing, None or an empty one clears (HL7 `""`)."""
+    """Element by element, the later one wins; an absent element says nothing, None or an empty one clears (HL7 `""`). The same inside
+    a stay's period and hospitalization, whose members come from different messages."""
     found: Resource = {}
     for resource in resources:
-        found |= resource
+        inner: Resource = {
+            name: _over(part(found, name), part(resource, name)) for name in ("period", "hospitalization") if name in resource
+        }
+        found = _over(found, {**resource, **inner})
+    for name in ("period", "hospitalization"):
+        found[name] = {member: value for member, value in part(found, name).items() if value is not None}
     return {name: value for name, value in sorted(found.items()) if value not in (None, "", [], {})}
+
+
+def _over(old: Mapping[str, object], new: Mapping[str, object]) -> Resource:
+    """The new members over the old ones; what stood beside an old value (`_end` beside `end`) goes with it."""
+    return {**{name: value for name, value in old.items() if name.removeprefix("_") not in new}, **new}
+
+
+def _even(period: Mapping[str, object]) -> Mapping[str, object]:
+    """FHIR cannot order a time and a day alone (per-1): on one day both ends are that day, the time in words beside it."""
+    start, end = text(period, "start"), text(period, "end")
+    if len(start) == len(end) or min(len(start), len(end)) != 10 or start[:10] != end[:10]:
+        return period
+    name, moment = ("start", start) if len(start) > 10 else ("end", end)
+    return {**period, name: moment[:10], f"_{name}": {"extension": [{"url": codes.RENDERED, "valueString": moment}]}}
 
 
 def _patient(told: Sequence[Draft]) -> Resource:
@@ -196,15 +279,18 @@ def _patient(told: Sequence[Draft]) -> Resource:
 
 
 def _stay(told: Sequence[Draft], feeds: Sequence[Draft]) -> tuple[Resource, str]:
-    """The merged Encounter and when the person left ("": not known). A cancelled discharge takes back what A03 said."""
-    encounter, left_at = _merged(draft.encounter for draft in told), ""
-    for draft in feeds:
-        left_at = "" if draft.kind is SourceKind.CANCEL_DISCHARGE else draft.left_at or left_at
+    """The merged Encounter and when the person left ("": not known). A cancelled discharge takes back what A03 said. Who left has a
+    finished stay; where no message states how the stay stands, its class does."""
+    encounter = _merged(draft.encounter for draft in told)
+    left_at = _newest(None if draft.kind is SourceKind.CANCEL_DISCHARGE else draft.left_at for draft in feeds)
+    status = text(encounter, "status")
     if not left_at and any(draft.kind is SourceKind.CANCEL_DISCHARGE for draft in feeds):
-        period = {name: value for name, value in part(encounter, "period").items() if name != "end"}
-        status = "in-progress" if text(encounter, "status") == "finished" else text(encounter, "status")
-        encounter |= {"period": period, "status": status}
-    return encounter, left_at
+        encounter["period"] = {name: value for name, value in part(encounter, "period").items() if name != "end"}
+        status = "in-progress" if status == "finished" else status
+    if left_at and status not in ("cancelled", "entered-in-error"):
+        status = "finished"
+    by_class = {"": "", "PRENC": "planned"}.get(text(encounter, "class", "code"), "in-progress")
+    return {**encounter, "status": status or by_class, "period": _even(part(encounter, "period"))} if encounter else encounter, left_at
 
 
 def _ward_code(entry: Entry) -> str:
@@ -276,7 +362,7 @@ def _medicines(listed: Iterable[Entry], stated: Stated, said: Mapping[str, State
 def _change_of(entry: Entry) -> str:
     """What the source said of a change: by role, else by a status that means "do not give"; else "" (not said)."""
     said = entry.role.removeprefix("medicine").removeprefix("-")
-    return said or {"stopped": "stopped", "on-hold": "held"}.get(text(entry.resource, "status"), "")
+    return said or codes.STATUS_MEANS.get(text(entry.resource, "status"), "")
 
 
 def _told(line: ChangeLine) -> Resource:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,12 +13,14 @@ from exchange.ports import UnitOfWork
 from exchange.records import Sealed, Stay
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
+LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who and when, as texts from the source; the sealed `stay.identity`."""
+    """Who and when, as texts from the source; the sealed `stay.identity`. `local_id` as `system|value`."""
 
     nhs_number: str = ""
+    local_id: str = ""
     birth_date: str = ""
     family: str = ""
     given: str = ""
@@ -45,14 +48,16 @@ def identity_of(draft: Draft) -> Identity:
     given = name.get("given")
     period = draft.encounter.get("period")
     period = period if isinstance(period, dict) else {}
+    numbers = _dicts(draft.patient.get("identifier"))
     return Identity(
-        nhs_number=next((str(i["value"]) for i in _dicts(draft.patient.get("identifier")) if i.get("system") == NHS_NUMBER), ""),
+        nhs_number=next((str(i["value"]) for i in numbers if i.get("system") == NHS_NUMBER), ""),
+        local_id=next((f"{LOCAL_PATIENT}|{i['value']}" for i in numbers if i.get("system") == LOCAL_PATIENT), ""),
         birth_date=str(draft.patient.get("birthDate", "")),
         family=str(name.get("family", "")),
         given=" ".join(map(str, given)) if isinstance(given, list) else "",
         visit_id=draft.visit_id,
-        start=str(period.get("start", "")),
-        end=str(period.get("end", "")),
+        start=str(period.get("start") or ""),
+        end=str(period.get("end") or ""),
         died=draft.is_dead,
     )
 
@@ -72,6 +77,18 @@ class Summary(Identity, frozen=True, omit_defaults=True):
     missing: tuple[str, ...] = ()
 
 
+class PartLabel(msgspec.Struct, frozen=True):
+    """What a list shows of one part: its title, and `sha256:<hex>` of its content; the sealed `part.label`."""
+
+    title: str
+    digest: str
+
+
+def read_label(sealed: Sealed) -> PartLabel:
+    """From `part.label`."""
+    return msgspec.json.decode(sealed.open(), type=PartLabel)
+
+
 def read_identity(sealed: Sealed) -> Identity:
     """From `stay.identity`."""
     return msgspec.json.decode(sealed.open(), type=Identity)
@@ -82,11 +99,12 @@ def read_summary(sealed: Sealed) -> Summary:
     return msgspec.json.decode(sealed.open(), type=Summary)
 
 
-def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
+def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = None) -> Stay | Mismatch:
     """The Stay of a Draft, found or made, with what the Draft adds to its identity; or why a person must look.
 
-    A Stay is (sender, visit id). Without a visit id: the one Stay of the sender that agrees in NHS number and birth date and
-    whose period covers the Draft's day; none: a Stay of its own; several: a person links it.
+    A Stay is (sender, visit id). Without a visit id: the one that a person named (`linked`), else the one Stay of the sender that is of
+    the same person (`_of_person`) and whose period covers the Draft's days, one with a visit id before one without; none: a Stay of its
+    own; several: a person links it.
     """
     said = identity_of(draft)
     if said.visit_id:
@@ -97,22 +115,75 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch:
         if _conflict(known, said):
             return Mismatch(HoldKind.IDENTITY, _conflict(known, said), found[0])
         return _learn(uow, found[0], known, said, draft.kind is SourceKind.CANCEL_DISCHARGE)
-    candidates = []
-    if said.nhs_number and said.birth_date:
-        for stay in uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number)):
-            known = read_identity(stay.identity)
-            if known.birth_date == said.birth_date and _covers(known, draft.occurred_at or draft.sent_at):
-                candidates.append((stay, known))
+    named = uow.get(Stay, linked) if linked else None
+    if named is not None:
+        known = read_identity(named.identity)
+        code = _conflict(known, said)
+        return Mismatch(HoldKind.IDENTITY, code, named) if code else _learn(uow, named, known, _blanks(known, said))
+    days = (said.start, said.end) if said.start or said.end else (draft.occurred_at or draft.sent_at,)
+    covering = [one for one in _of_person(uow, sender_org, said) if all(_covers(one.known, day) for day in days)]
+    visits = [one for one in covering if one.known.visit_id]
+    candidates = [one for one in visits if not one.conflict] or [one for one in covering if not one.conflict]
+    if visits and not candidates:
+        return Mismatch(HoldKind.IDENTITY, visits[-1].conflict, visits[-1].stay)
     if len(candidates) > 1:
         return Mismatch(HoldKind.SEVERAL_STAYS, "several_stays")
     if candidates:
-        return _learn(uow, candidates[0][0], candidates[0][1], said)
+        # The feed of the visit owns name and period, whichever comes first: a document fills only what is blank.
+        return _learn(uow, candidates[0].stay, candidates[0].known, _blanks(candidates[0].known, said))
     return _new_stay(uow, sender_org, said)
 
 
-def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | None:
-    """The newest Stay of the sender for a message about a person (A28, A31): NHS number and birth date agree; None without one."""
+class OfPerson(NamedTuple):
+    """A stay of the person that somebody speaks of. `conflict`: the NHS number is the same and the birth date is not; else ""."""
+
+    stay: Stay
+    known: Identity
+    conflict: str
+
+
+def _of_person(uow: UnitOfWork, sender_org: str, said: Identity) -> list[OfPerson]:
+    """The sender's stays with this NHS number or, where it or the stay has none, this hospital number; birth dates are said and agree."""
+    if not said.birth_date:
+        return []
+    by_number = uow.find(Stay, sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number)) if said.nhs_number else []
+    by_local = uow.find(Stay, sender_org=sender_org, local_id=uow.indexes("local_id", sender_org, said.local_id)) if said.local_id else []
+    stays = sorted({stay.id: stay for stay in (*by_number, *by_local)}.values(), key=lambda stay: stay.created_at)
+    found = [OfPerson(stay, known, _conflict(known, said)) for stay in stays for known in [read_identity(stay.identity)]]
+    numbers = {said.nhs_number} - {""}
+    return [one for one in found if (one.known.nhs_number in numbers if one.conflict else one.known.birth_date == said.birth_date)]
+
+
+def _blanks(known: Identity, said: Identity) -> Identity:
+    """Of what is said only what is not known."""
+    return Identity(**{name: getattr(said, name) for name in Identity.__struct_fields__ if not getattr(known, name)})
+
+
+def earlier_documents(uow: UnitOfWork, stay: Stay) -> list[OfPerson]:
+    """The stays that documents made for themselves before this visit was heard of, and that its period covers."""
+    visit = read_identity(stay.identity)
+    found = _of_person(uow, stay.sender_org, visit) if visit.visit_id else []
+    return [one for one in found if not one.known.visit_id and all(_covers(visit, day) for day in (one.known.start, one.known.end))]
+
+
+def match_person(uow: UnitOfWork, sender_org: str, draft: Draft) -> Stay | Mismatch | None:
+    """The newest Stay of the sender for a message about a person (A28, A31, A40, A60); None without one.
+
+    A stay known by the sender's local id, or by a local id that the message merges (A40), is this person's: what it lacks of identity is
+    learned, what it contradicts is a Mismatch, never settled. Otherwise NHS number and birth date must agree.
+    """
     said = identity_of(draft)
+    ids = {found: None for local in (*draft.merged_ids, said.local_id) if local for found in uow.indexes("local_id", sender_org, local)}
+    by_local = uow.find(Stay, order="-created_at", sender_org=sender_org, local_id=[*ids]) if ids else []
+    by_local = by_local if draft.merged_ids else by_local[:1]
+    for stay in by_local:
+        if code := _conflict(read_identity(stay.identity), said):
+            return Mismatch(HoldKind.IDENTITY, code, stay)
+    learned = msgspec.structs.replace(said, visit_id="", start="", end="")
+    for stay in by_local:
+        _learn(uow, stay, read_identity(stay.identity), learned)
+    if by_local:
+        return uow.get(Stay, by_local[0].id)
     if not said.nhs_number:
         return None
     stays = uow.find(Stay, order="-created_at", sender_org=sender_org, nhs_number=uow.indexes("nhs_number", "", said.nhs_number))
@@ -140,12 +211,12 @@ def _same_date(one: str, other: str) -> bool:
 
 def _covers(known: Identity, moment: str) -> bool:
     """Whether the stay was under way that day, with a day's grace after it (letters are typed late)."""
-    day = moment[:10]
-    if not day:
-        return True
-    if known.start and day < known.start[:10]:
-        return False
-    return not known.end or date.fromisoformat(day).toordinal() <= date.fromisoformat(known.end[:10]).toordinal() + 1
+    day, start, end = moment[:10], known.start[:10], known.end[:10]
+    if not day or (start and day[: len(start)] < start[: len(day)]):
+        return not day
+    if len(day) < 10 or len(end) < 10:  # a month or year alone covers its days
+        return not end or day[: len(end)] <= end[: len(day)]
+    return date.fromisoformat(day).toordinal() <= date.fromisoformat(end).toordinal() + 1
 
 
 def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:
@@ -155,6 +226,7 @@ def _new_stay(uow: UnitOfWork, sender_org: str, said: Identity) -> Stay:
         created_at=uow.now,
         visit_id=uow.index("visit_id", sender_org, said.visit_id) if said.visit_id else None,
         nhs_number=uow.index("nhs_number", "", said.nhs_number) if said.nhs_number else None,
+        local_id=uow.index("local_id", sender_org, said.local_id) if said.local_id else None,
         identity=Sealed.of(dump(msgspec.to_builtins(said))),
     )
     uow.insert(stay)
@@ -172,4 +244,5 @@ def _learn(uow: UnitOfWork, stay: Stay, known: Identity, said: Identity, stays_o
     if merged == known and not stays_on:
         return stay
     index = stay.nhs_number or (uow.index("nhs_number", "", merged.nhs_number) if merged.nhs_number else None)
-    return uow.replace(stay, identity=Sealed.of(dump(msgspec.to_builtins(merged))), nhs_number=index)
+    local = stay.local_id if merged.local_id == known.local_id else uow.index("local_id", stay.sender_org, merged.local_id)
+    return uow.replace(stay, identity=Sealed.of(dump(msgspec.to_builtins(merged))), nhs_number=index, local_id=local)

@@ -35,7 +35,7 @@ from exchange.ports import DocumentCheck, UnitOfWork
 from exchange.records import Organisation, Part, Person, Sealed, Sender, Stay, Submission, Supplement, Transfer, Version, Work
 from exchange.seal.envelope import SealedVersion, seal
 from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_order
-from exchange.transfer.match import Identity, Summary, read_identity
+from exchange.transfer.match import Identity, PartLabel, Summary, read_identity
 from exchange.transfer.states import check_transition
 from exchange.transfer.transfers import emit, newest_version, reopen
 
@@ -155,7 +155,7 @@ def cancelled_by(sources: Sequence[Source]) -> str:
                 reason = ""
             case SourceKind.FACTS:
                 reason = "" if source.draft.left_at else reason
-            case SourceKind.NOT_USED:
+            case SourceKind.LIST | SourceKind.RECORDS | SourceKind.NOT_USED:
                 pass
             case _ as never:
                 assert_never(never)
@@ -297,8 +297,10 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
         has_document=prepared.document is not None,
     )
     uow.insert(version)
-    titles = (["Discharge document"] if prepared.document is not None else []) + [letter.title for letter in prepared.letters]
-    for position, (meta, title, jwe) in enumerate(zip(sealed.manifest.parts, titles, sealed.jwes, strict=True)):
+    document = [("Discharge document", prepared.document)] if prepared.document is not None else []
+    contents = [*document, *((letter.title, letter.content) for letter in prepared.letters)]
+    for position, (meta, (title, content), jwe) in enumerate(zip(sealed.manifest.parts, contents, sealed.jwes, strict=True)):
+        label = PartLabel(title, digest_of(content))
         uow.insert(
             Part(
                 uow.new_id(),
@@ -309,7 +311,7 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
                 position,
                 meta.type,
                 meta.bytes,
-                Sealed.of(title),
+                Sealed.of(dump(msgspec.to_builtins(label))),
                 Sealed.of(jwe),
             )
         )

@@ -7,11 +7,9 @@ from exchange.intake.holds import raise_doubts, raise_hold, resolve_if_open
 from exchange.intake.work import complete, enqueue
 from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
-from exchange.records import Organisation, Stay, Submission, Transfer, Work
-from exchange.transfer.match import Identity, Mismatch, identity_of, match, match_person
+from exchange.records import DataKey, Hold, Organisation, Stay, Submission, Transfer, Work
+from exchange.transfer.match import Identity, Mismatch, earlier_documents, identity_of, match, match_person
 from exchange.transfer.transfers import open_possible, withdraw
-
-PERSON_EVENTS = ("ADT^A28", "ADT^A31")
 
 
 def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, profile: SenderProfile, environment: Environment) -> None:
@@ -22,8 +20,11 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
         return
     said = identity_of(draft)
     refusal = _not_for(environment, draft, said)
-    is_about_person = draft.event in PERSON_EVENTS
-    found = match_person(uow, submission.sender_org, draft) if is_about_person else match(uow, submission.sender_org, draft)
+    found = (
+        match_person(uow, submission.sender_org, draft)
+        if draft.is_about_person
+        else match(uow, submission.sender_org, draft, submission.stay_id)
+    )
     if found is None:
         _not_used(uow, submission, draft, "no stay of this person here", profile)
         return
@@ -53,6 +54,8 @@ def receive(uow: UnitOfWork, work: Work, submission: Submission, draft: Draft, p
     )
     if submission.reuses_id_of is not None:
         raise_hold(uow, HoldKind.REUSED_ID, org=submission.sender_org, code="same_id_other_bytes", submission=submission.id, stay=found.id)
+    for other in earlier_documents(uow, found):
+        _join(uow, found, other.stay, other.conflict)
     _route(uow, found, draft)
     raise_doubts(uow, found, HoldKind.DEAD if draft.is_dead else None)
 
@@ -78,7 +81,7 @@ def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
     transfers = uow.find(Transfer, stay_id=stay.id)
     points = _points_to_a_home(uow, draft)
     if points and not [transfer for transfer in transfers if transfer.withdrawn_reason != "sign_gone"]:
-        transfers = [open_possible(uow, stay, draft.expected_leaving)]
+        transfers = [open_possible(uow, stay, draft.expected_leaving or "")]
     has_letter = bool(uow.count(Submission, stay_id=stay.id, kind=str(SourceKind.LETTER), state=SubmissionState.READ))
     for transfer in transfers:
         if transfer.recipient_org is not None:
@@ -88,6 +91,24 @@ def _route(uow: UnitOfWork, stay: Stay, draft: Draft) -> None:
             resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "the feed names another destination")
         elif transfer.state is TransferState.POSSIBLE and has_letter:
             raise_hold(uow, HoldKind.UNADDRESSED, org=stay.sender_org, code="no_confirmed_home", stay=stay.id, transfer=transfer.id)
+
+
+def _join(uow: UnitOfWork, stay: Stay, other: Stay, conflict: str) -> None:
+    """The visit of documents that came before it: what is theirs becomes its own, set aside where their birth date differs. Where a
+    person has confirmed a home for each of the two, both stay as they are; a mere sign gives way."""
+    own, theirs = (uow.find(Transfer, stay_id=one.id, state__ne=TransferState.WITHDRAWN) for one in (stay, other))
+    spare = [transfers for transfers in (theirs, own) if all(one.state is TransferState.POSSIBLE for one in transfers)]
+    if not spare:
+        return
+    for transfer in spare[0] if own and theirs else ():
+        withdraw(uow, transfer, stay, "sign_gone")
+        resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "the stay was joined with its visit")
+    if conflict:
+        uow.update(Submission, {"state": SubmissionState.HELD, "reason": conflict}, stay_id=other.id, state=SubmissionState.READ)
+    for kind in (Submission, Transfer, Hold):
+        uow.update(kind, {"stay_id": stay.id}, stay_id=other.id)
+    uow.delete(DataKey, owner_kind="stay", owner_id=other.id)
+    uow.delete(Stay, id=other.id)
 
 
 def _names_a_destination(draft: Draft) -> bool:

@@ -1,7 +1,10 @@
 """The FastAPI application: routes of every door, one table of errors, limits and headers."""
 
 import os
+import re
+import secrets
 import time
+from collections.abc import Collection
 
 import structlog
 from fastapi import FastAPI, Form
@@ -10,22 +13,30 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from exchange import __version__
 from exchange.app import Exchange
 from exchange.config import Settings
 from exchange.errors import Refused, WardpostError
-from exchange.records import Mailbox
+from exchange.metrics import REQUEST_SECONDS, REQUESTS
+from exchange.roles import RunRole
 from exchange.web.auth.assertion import ClientRefused
 from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
+from exchange.web.board.routes import board_router
 from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
+from exchange.web.health import health_router
 from exchange.web.home.routes import home_router
+from exchange.web.session import Pages, session_router
+from exchange.web.submissions import submissions_router
 from exchange.web.transfers import transfers_router
 
 log = structlog.get_logger("wardpost.web")
-# Larger than any body that a route takes: the routes have limits of their own.
+# Larger than any body that a route takes but POST /submissions: the routes have limits of their own.
 MAX_BODY_BYTES = 1_048_576
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -47,15 +58,27 @@ class RequestLog:
                 status = message["status"]
             await send(message)
 
-        try:
-            await self._app(scope, receive, note)
-        finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            milliseconds = round((time.perf_counter() - began) * 1000, 1)
-            log.info("request", method=scope["method"], route=route, status=status, ms=milliseconds)
+        with bound_contextvars(trace_id=_trace_id(scope)):
+            try:
+                await self._app(scope, receive, note)
+            finally:
+                route = getattr(scope.get("route"), "path", "unknown")
+                seconds = time.perf_counter() - began
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                REQUESTS.labels(method, route, status).inc()
+                REQUEST_SECONDS.labels(route).observe(seconds)
+                log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
+def _trace_id(scope: Scope) -> str:
+    """The trace that the client is in (W3C traceparent), else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and (found := _TRACEPARENT.fullmatch(value)):
+            return found[1].decode()
+    return secrets.token_hex(16)
+
+
+def make_app(exchange: Exchange, settings: Settings, roles: Collection[RunRole] = tuple(RunRole)) -> FastAPI:
     """The whole web side over one Exchange."""
     base = settings.public_url
     # No redirect to the address without its slash: it would repeat the query, before anybody is authenticated.
@@ -69,9 +92,15 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_exception_handler(Exception, on_any_error)
+    app.include_router(health_router(exchange, settings, roles))
     app.include_router(fhir_router(exchange, tokens, base))
     app.include_router(transfers_router(exchange, tokens))
-    app.include_router(home_router(exchange, settings))
+    # The route stops reading at its own limit, and says so in FHIR.
+    app.include_router(submissions_router(exchange, tokens, base), max_body_size=1 << 40)
+    pages = Pages(exchange, settings)
+    app.include_router(session_router(exchange, pages))
+    app.include_router(home_router(exchange, pages))
+    app.include_router(board_router(exchange, pages))
 
     @app.post("/oauth2/token")
     async def token(
@@ -90,16 +119,5 @@ def make_app(exchange: Exchange, settings: Settings) -> FastAPI:
             "scope": " ".join(sorted(bearer.scopes)),
         }
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
-
-    @app.get("/health")
-    async def health() -> Response:
-        """The process lives."""
-        return JSONResponse({"status": "up", "version": __version__})
-
-    @app.get("/ready")
-    async def ready() -> Response:
-        """The database answers."""
-        await run_in_threadpool(exchange.store.read, lambda uow: uow.count(Mailbox))
-        return JSONResponse({"status": "ready", "environment": str(settings.environment)})
 
     return app

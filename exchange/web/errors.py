@@ -6,11 +6,12 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from exchange.errors import Conflict, Gone, NotFound, Refused, Unavailable, WardpostError
+from exchange.fhir.draft import Unreadable
 from exchange.fhir.json import JsonRefused, dump
 from exchange.fhir.outcome import ERROR_CODES, outcome, outcome_of
 from exchange.fhir.r4.xml import XmlRefused
 from exchange.seal.manifest import EnvelopeRefused
-from exchange.transfer.supplement import SupplementRefused
+from exchange.transfer.schema import SchemaRefused
 from exchange.web.auth.assertion import ClientRefused
 
 log = structlog.get_logger("wardpost.web")
@@ -24,7 +25,8 @@ TABLE: tuple[tuple[type[WardpostError], int, str], ...] = (
     (NotFound, 404, "not-found"),
     (Gone, 410, "deleted"),
     (Conflict, 409, "conflict"),
-    (SupplementRefused, 422, "invalid"),
+    (SchemaRefused, 422, "invalid"),
+    (Unreadable, 422, "structure"),
     (Refused, 422, "business-rule"),
     (Unavailable, 503, "transient"),
     (EnvelopeRefused, 500, "exception"),
@@ -38,6 +40,9 @@ BY_CODE: dict[str, tuple[int, str]] = {
     "scope": (403, "forbidden"),
     "too_large": (413, "too-long"),
     "media_type": (415, "not-supported"),
+    "content_encoding": (415, "not-supported"),
+    "multipart": (400, "structure"),
+    "empty_body": (400, "structure"),
     "not_acceptable": (406, "not-supported"),
     "parameter": (400, "invalid"),
 }
@@ -66,7 +71,7 @@ def fhir(body: object, status: int = 200, headers: dict[str, str] | None = None)
 def error_response(error: WardpostError) -> Response:
     status, issue = status_of(error)
     body = outcome_of(error, issue)
-    if isinstance(error, SupplementRefused):
+    if isinstance(error, SchemaRefused):
         details = {"coding": [{"system": ERROR_CODES, "code": error.code}]}
         body["issue"] = [
             {"severity": "error", "code": "invalid", "diagnostics": words, "details": details} | ({"expression": [path]} if path else {})

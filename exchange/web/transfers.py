@@ -1,4 +1,4 @@
-"""The hospital's JSON routes: add a Supplement to a transfer, look at a transfer."""
+"""The hospital's JSON routes: add a Supplement to a transfer, pick the home, see how a transfer stands and what became of a submission."""
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -7,18 +7,20 @@ from fastapi.responses import JSONResponse, Response
 from exchange.app import Exchange
 from exchange.errors import Refused
 from exchange.fhir.json import load_strict
+from exchange.fhir.shape import text
 from exchange.intake.accept import instant
 from exchange.web.auth.tokens import Tokens
 from exchange.web.fhir.routes import read_body
 
 MAX_SUPPLEMENT_BYTES = 262_144
+MAX_CONFIRM_BYTES = 4_096
 
 
 def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
-    """`POST /transfers/{id}/supplements` and `GET /transfers/{id}`, for clients of the sending hospital."""
-    router = APIRouter(prefix="/transfers")
+    """For clients of the sending hospital; another's ids are not found."""
+    router = APIRouter()
 
-    @router.post("/{id}/supplements", status_code=201)
+    @router.post("/transfers/{id}/supplements", status_code=201)
     async def supplement(request: Request, id: str) -> Response:
         """Body: a Supplement with one more member, `by`: the id of the person who states it."""
         bearer = tokens.check(request.headers.get("authorization", ""))
@@ -32,10 +34,34 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
         row = await run_in_threadpool(exchange.add_supplement, id, content["by"], stated, bearer.org)
         return JSONResponse({"id": row.id, "transfer": row.transfer_id, "received_at": instant(row.received_at)}, 201)
 
-    @router.get("/{id}")
-    def status(request: Request, id: str) -> Response:
+    @router.post("/transfers/confirm")
+    async def confirm(request: Request) -> Response:
+        """Body: `stay` (visit number, or the id of stay or transfer), `site` (ODS code), `by` (id of the person who picks)."""
+        bearer = await run_in_threadpool(tokens.check, request.headers.get("authorization", ""))
+        bearer.require("system/Transfer.u")
+        asked = load_strict(await read_body(request, MAX_CONFIRM_BYTES))
+        stay, site, by = text(asked, "stay"), text(asked, "site"), text(asked, "by")
+        if not (stay and site and by):
+            step = 'Send {"stay": …, "site": …, "by": …}, each a text.'
+            raise Refused("confirm_invalid", "A pick names the stay, the site and the person who picks.", next_step=step)
+        found = await run_in_threadpool(exchange.confirm_site, stay, site, by, bearer.org)
+        return _status({"transfer": found.id, "site": found.recipient_org, "state": str(found.state)})
+
+    @router.get("/transfers/{id}")
+    def transfer(request: Request, id: str) -> Response:
+        return _status(exchange.transfer_status(id, reader(request)))
+
+    @router.get("/submissions/{id}")
+    def submission(request: Request, id: str) -> Response:
+        return _status(exchange.submission_status(id, reader(request)))
+
+    def reader(request: Request) -> str:
         bearer = tokens.check(request.headers.get("authorization", ""))
         bearer.require("system/Transfer.r")
-        return JSONResponse(exchange.transfer_status(id, bearer.org), headers={"Cache-Control": "no-store"})
+        return bearer.org
 
     return router
+
+
+def _status(body: dict[str, object]) -> Response:
+    return JSONResponse(body, headers={"Cache-Control": "no-store"})

@@ -11,12 +11,20 @@ from typing import Any
 
 import pytest
 
-from adapters import hl7v2
+from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.fhir.content import ROLES
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
+from exchange.fhir.json import dump
 from tests.draft_facts import facts
 
-ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {"hl7v2": (hl7v2.sniff, hl7v2.read)}
+ADAPTERS: dict[str, tuple[Callable[[bytes], bool], Callable[[bytes, ReadingProfile], Draft]]] = {
+    "hl7v2": (hl7v2.sniff, hl7v2.read),
+    "kettering": (kettering.sniff, kettering.read),
+    "pdf": (pdf.sniff, pdf.read),
+    "fhir": (fhir.sniff, fhir.read),
+    "cda": (cda.sniff, cda.read),
+    "tabular": (tabular.sniff, tabular.read),
+}
 CORPUS = Path(__file__).parents[1] / "corpus"
 CASES = sorted(path.parent for name in ADAPTERS for path in CORPUS.glob(f"{name}-*/NOTE"))
 
@@ -42,7 +50,7 @@ def test_corpus(case: Path) -> None:
         assert caught.value.code == expected["unreadable"]
         return
     draft = read(raw, profile_of(expected))
-    assert json.loads(json.dumps(facts(draft))) == {name: value for name, value in expected.items() if name != "profile"}
+    assert json.loads(dump(facts(draft))) == {name: value for name, value in expected.items() if name != "profile"}
     assert read(raw, profile_of(expected)) == draft
 
 
@@ -60,22 +68,23 @@ def test_shape(case: Path) -> None:
         assert bool(item.path) == (item.outcome in (Outcome.MAPPED, Outcome.NARRATIVE, Outcome.ATTACHMENT))
         assert bool(item.reason) != bool(item.path)
     for resource in (draft.patient, draft.encounter, *(entry.resource for entry in draft.entries)):
-        assert '"reference"' not in json.dumps(resource)
+        assert b'"reference"' not in dump(resource)
         assert "id" not in resource
     assert {entry.role for entry in draft.entries} <= ROLES.keys()
-    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource["resourceType"] for entry in draft.entries]
+    assert [ROLES[entry.role] for entry in draft.entries] == [entry.resource.get("resourceType", "") for entry in draft.entries]
     assert bool(draft.letters) == (draft.kind is SourceKind.LETTER)
     assert bool(draft.reason) == (draft.kind is SourceKind.NOT_USED)
     assert draft.counts["letters"] == len(draft.letters)
-    if draft.kind is SourceKind.FACTS:
-        assert draft.counts["allergies"] == sum(entry.role == "allergy" for entry in draft.entries)
+    if draft.kind in (SourceKind.FACTS, SourceKind.RECORDS):
+        for kind, role in {"allergies": "allergy", "medicines": "medicine", "diagnoses": "diagnosis", "procedures": "procedure"}.items():
+            assert draft.counts[kind] == sum(entry.role.split("-")[0] == role for entry in draft.entries)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 @pytest.mark.parametrize("raw", [b"", b"\x00", b"\xff" * 100, b"%PDF-1.4", b"<xml/>", b"{}", "PID|1||é".encode("utf-16")])
 def test_foreign_bytes_are_unreadable(name: str, raw: bytes) -> None:
     sniff, read = ADAPTERS[name]
-    assert not sniff(raw)
+    assert sniff(raw) == (name == "pdf" and raw.startswith(b"%PDF-"))
     with pytest.raises(Unreadable):
         read(raw, ReadingProfile())
 

@@ -139,7 +139,7 @@ def test_a_second_row_of_one_key_is_a_conflict_and_the_piece_can_go_on(kit: Kit)
 
 def test_texts_sort_by_bytes_and_bytes_come_back(kit: Kit) -> None:
     names = ["a", "B", "é", "Z", "_", "ß", "0", "b"]
-    kit.exchange.store.write(lambda uow: [uow.insert(BusEntry(n, i, n, "t", "☃")) for i, n in enumerate(names)])
+    kit.exchange.store.write(lambda uow: [uow.insert(BusEntry(n, i, n, i, "t", "☃", uow.now)) for i, n in enumerate(names)])
     rows = kit.exchange.store.read(lambda uow: uow.find(BusEntry, order="id"))
     assert [row.id for row in rows] == sorted(names)
     secret = bytes(range(256)) * 5000

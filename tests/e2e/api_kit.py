@@ -18,12 +18,14 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 from starlette.testclient import TestClient
 
+from exchange.check import Checker
 from exchange.directory.entries import add_client, default_scopes
 from exchange.directory.links import make_link
 from exchange.web.app import make_app
 from exchange.web.auth.secrets import hash_secret, make_secret
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, Kit, kit
 
+ANSWER = "https://fhir.wardpost.example/StructureDefinition/answer"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 READERS = {r.__name__: r for r in (AuditEvent, Bundle, CapabilityStatement, DocumentReference, OperationOutcome, Task)}
@@ -86,9 +88,11 @@ class Api:
 
 
 def check(answer):  # type: ignore[no-untyped-def]
-    """The answer, after its body was read by an independent FHIR library."""
+    """The answer, after its body was read by an independent FHIR library and judged by our checker, a Task by our profile, too."""
     if "fhir+json" in answer.headers["content-type"]:
         body = answer.json()
+        issues = Checker.load().check(body, profiles=[ANSWER] if body["resourceType"] == "Task" else [])
+        assert [issue for issue in issues if issue.severity in ("error", "fatal")] == []
         READERS[body["resourceType"]].model_validate(body)
         for entry in body.get("entry", []):
             READERS.get(entry["resource"]["resourceType"], Bundle).model_validate(entry["resource"]) if body.get(

@@ -44,7 +44,9 @@ def profile_of(directory: dict, name: str) -> dict[str, object]:
         "aliases": said["aliases"],
         "number_status_field": said.get("nhs_number_status", ""),
         # DS is the discharge summary; what is named "(not used)" is left out.
-        "letter_types": [code for code, words in said.get("letter_types", {}).items() if "not used" not in words],
+        "letter_types": [
+            code for code, words in (said.get("letter_types") or said.get("report_codes") or {}).items() if "not used" not in words
+        ],
     }
     if is_welsh:
         reading["home_destinations"] = ["20"]
@@ -68,6 +70,12 @@ class Playing:
     truth: dict = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     pickers: dict[str, str] = field(default_factory=dict)
+    watched: Path | None = None  # plays the folder part, too
+
+    @property
+    def senders(self) -> set[str]:
+        """Those that are played."""
+        return {*self.ports, *(["LETTERS"] if self.watched else [])}
 
     def set_up(self) -> None:
         """Organisations, homes, one MLLP feed with its own port each, a person who picks at each hospital: by the command line."""
@@ -90,6 +98,11 @@ class Playing:
                 self.service.cli(
                     "senders", "add", name, "--org", said["organisation"], "--port", str(self.ports[name]), "--profile", str(file)
                 )
+        if self.watched is not None:
+            self.watched.mkdir()
+            file = self.service.folder / "LETTERS.json"
+            file.write_text(json.dumps(profile_of(self.directory, "LETTERS")))
+            self.service.cli("senders", "add", "LETTERS", "--org", "SIMT1", "--folder", str(self.watched), "--profile", str(file))
         for org in (o["ods"] for o in self.directory["organisations"]):
             self.pickers[org] = self.service.cli(
                 "people", "add", "Nurse Sim-Test", "--org", org, "--role", "discharge_desk", "--email", "n@sim.example"
@@ -99,7 +112,8 @@ class Playing:
     def play(self, until: str = "", resume: bool = False) -> list[dict]:
         """The real send.py over every MLLP sender; its book of answers."""
         addresses = [part for name, port in self.ports.items() for part in ("--mllp", f"{name}=127.0.0.1:{port}")]
-        command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--only", "mllp", "--quiet", "--tries", "5"]
+        command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--quiet", "--tries", "5"]
+        command += ["--only", "mllp,folder", "--folder", str(self.watched)] if self.watched else ["--only", "mllp"]
         command += ["--until", until] if until else []
         command += ["--resume"] if resume else []
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -214,7 +228,7 @@ class Judge:
             self._fate(name, message, row, hold, row.stay_id in may_leave)
 
     def _fate(self, name: str, message: dict, row: Submission, hold: Hold | None, may_leave: bool) -> None:
-        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM"))
+        is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM", "ORM", "RDE", "RDS"))
         match message["fate"]:
             # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too.
             case "used" if (
@@ -230,6 +244,19 @@ class Judge:
             case "hold" if message["kind"] == "unreadable" or (message["kind"] in ("identity", "dead") and may_leave):
                 if hold is None or hold.kind != message["kind"]:
                     self.complain(f"{name}: {row.state}, no hold of kind {message['kind']}")
+
+    def letters_at_their_stay(self, sender: str) -> None:
+        """Each used document without a visit id stands at the very visit that its truth names."""
+        for message in self.truth["messages"]:
+            if message["sender"] != sender or message["fate"] != "used" or not message.get("stay"):
+                continue
+            (row,) = self.by_bytes[sender, message["sha256"]]
+            stay = self.stays[message["stay"]]
+            visit = self.visits.get((stay["organisation"], stay["visit"]))
+            if visit is not None and row.stay_id == visit.id:
+                self.figures["Kettering letters at their visit"] += 1
+            elif row.state != "held":
+                self.complain(f"message {message['n']} {message['kind']}: not at {stay['visit']} ({row.state}), {stay['quirks']}")
 
     def stays_and_homes(self, homes: list[str], senders: set[str]) -> None:
         """Who goes home is seen by nobody; who was picked for a home is there, with the very letters, and nowhere else."""

@@ -207,7 +207,7 @@ def asked_by_error(out: Outside, home: str, hospital: str, transfer: str, worker
         out.ask("GET", f"/fhir/AuditEvent?{quote(name)}={person}", status=400, token=hospital)
     for name in ("_lastUpdated", "_count", "_page"):
         out.ask("GET", f"/fhir/DocumentReference?{name}={MARK}", status=400, token=home)
-    for form in ({"date": MARK}, {"_count": MARK}, {"patient.identifier": f"{MARK}|{MARK}"}):
+    for form in ({"date": MARK}, {MARK: MARK}, {"_count": MARK}, {"patient.identifier": f"{MARK}|{MARK}"}):
         out.ask("POST", "/fhir/AuditEvent/_search", urlencode(form).encode(), status=400, token=hospital, media_type=FORM)
     out.ask("POST", "/fhir/AuditEvent/_search", MARK.encode(), status=415, token=hospital, media_type=f"text/{MARK}")
     out.ask("GET", "/fhir/DocumentReference", status=401, token=MARK)
@@ -237,7 +237,7 @@ def asked_by_error(out: Outside, home: str, hospital: str, transfer: str, worker
     answers: list[Mapping[str, object]] = [
         {"status": MARK}, {"id": MARK}, {"resourceType": MARK}, {"businessStatus": {"coding": [{"code": MARK}]}}, {"restriction": MARK},
         {"status": "rejected", "businessStatus": {"coding": [{"code": "cannot"}]}, "statusReason": {"coding": [{"code": MARK}]}},
-        {"authoredOn": MARK}, {"note": [{"text": {"x": MARK}}]},
+        {MARK: MARK}, {"authoredOn": MARK}, {"note": [{"text": {"x": MARK}}]},
     ]  # fmt: skip
     for change in answers:
         out.ask("PUT", path, json.dumps({**seen, **change}).encode(), status=422, token=home, if_match=tag)
@@ -343,7 +343,7 @@ def the_way(out: Outside, folder: Path) -> None:
     newer = letter(one, later).replace(b"chest infection", b"infection of the chest")
     assert out.frames(of(one, newer, "NEWER1"), of(two, admission(two, later, "A13"), "OFF1")) == ["AA", "AA"]
     wait_until(lambda: [each["id"] != mine["id"] for each in current()] == [True], "the new version alone")
-    out.ask("GET", f"/home/{transfers[two.visit]}", status=200, shown=True, cookie=cookie)
+    out.ask("GET", f"/home/{transfers[two.visit]}", status=410, shown=True, cookie=cookie)
     out.ask("GET", f"/home/{transfer}/version/1", status=200, shown=True, cookie=cookie)
     for format in ("text", "json", "csv"):
         service.cli("trace", transfer, "--format", format)

@@ -1,5 +1,6 @@
 """The FHIR API as its clients meet it: tokens, search, collect, Task, audit, errors; every body is read by fhir.resources."""
 
+import json
 import re
 import threading
 from pathlib import Path
@@ -7,10 +8,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from exchange.check.document_rules import DOCUMENT
 from exchange.cli.demo_story import admission, letter, people
+from exchange.fhir.codes import CONTENT_DIGEST
+from exchange.intake.accept import digest_of
 from exchange.mailbox.collect import Caller
 from exchange.records import AuditEvent, Delivery
 from tests.app_kit import HOME
+from tests.draft_kit import EXAMPLES
 from tests.e2e.api_kit import FORM, KEYS, Api, api, code_of
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -138,6 +143,7 @@ def test_content_is_the_bundle_then_the_letters_each_audited(tmp_path: Path) -> 
             kinds.append(attachment["contentType"])
             answer = service.fhir("GET", path_of(attachment["url"]))
             assert len(answer.content) == attachment["size"]
+            assert attachment["extension"] == [{"url": CONTENT_DIGEST, "valueString": digest_of(answer.content)}]
             assert answer.headers["cache-control"] == "no-store"
         assert kinds[0] == "application/fhir+json"
         assert len(kinds) >= 2
@@ -296,3 +302,16 @@ def test_validate_judges_and_keeps_nothing(tmp_path: Path) -> None:
         assert code_of(unknown) == "unknown_profile"
         for wrong in (b"{", b"<Patient", b"[]", b'{"resourceType":"Observation"}'):
             service.fhir("POST", "/fhir/Patient/$validate", status=400, content=wrong)
+        service.fhir("POST", "/fhir/Patient/$validate", "", status=401, json=good)
+
+
+def test_validate_holds_a_document_to_our_profile(tmp_path: Path) -> None:
+    address = f"/fhir/Bundle/$validate?profile={DOCUMENT}"
+    document = json.loads((EXAMPLES / "document-valid.json").read_text())
+    with api(tmp_path) as service:
+        said = service.fhir("POST", address, json=document).json()
+        assert {issue["severity"] for issue in said["issue"]} == {"information"}
+        del document["identifier"], document["entry"][0]["resource"]["title"], document["entry"][1]["resource"]["id"]
+        said = service.fhir("POST", address, json=document).json()
+        found = {(issue["details"]["coding"][0]["code"], issue["expression"][0]) for issue in said["issue"] if issue["severity"] == "error"}
+        assert found == {("bdl-9", "Bundle"), ("min", "Bundle.entry[0].resource"), ("wp-doc-2", "Bundle.entry[1]")}

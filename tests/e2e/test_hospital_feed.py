@@ -56,6 +56,31 @@ def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ..
     assert playing.service.cli("fsck").endswith("fsck: clean")
 
 
+def test_letters_of_the_folder_reach_their_stays(tmp_path: Path) -> None:
+    """The folder's Kettering files beside every MLLP feed: taken, at the stay that their visit has, and at the home byte for byte."""
+    playing = Playing(Service(tmp_path), make_feed(tmp_path, SEED + 2, 20, "--share", "care_home=0.6"), watched=tmp_path / "incoming")
+    playing.set_up()
+    playing.service.start()
+    try:
+        book = playing.play_with_picks()
+    finally:
+        playing.service.stop()
+    assert not [path.name for path in (tmp_path / "incoming").iterdir() if path.is_file()]
+    exchange = playing.opened()
+    try:
+        judge = Judge(exchange, playing.truth)
+        judge.answers(book)
+        judge.custody(playing.senders)
+        judge.letters_at_their_stay("LETTERS")
+        judge.stays_and_homes([home["code"] for home in playing.directory["homes"]], playing.senders)
+    finally:
+        exchange.store.close()
+    print("\n".join(f"{number:5} {what}" for what, number in sorted(judge.figures.items())))
+    assert judge.figures["Kettering letters at their visit"] > 3
+    assert not judge.wrong, "\n".join(judge.wrong)
+    assert playing.service.cli("fsck").endswith("fsck: clean")
+
+
 def test_the_profile_says_what_the_directory_says() -> None:
     directory = {
         "senders": {

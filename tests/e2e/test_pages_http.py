@@ -83,7 +83,7 @@ def test_a_session_ends_by_idling_by_age_and_by_word(tmp_path: Path) -> None:
         out = sign_in(found, found.kit.carer)
         csrf = re.search(r'name="csrf" value="([0-9a-f]+)"', found.http.get("/home", headers=out).text)
         assert csrf
-        assert found.http.post("/home/sign-out", headers=out, data={"csrf": csrf[1]}).status_code == 200
+        assert found.http.post("/sign-out", headers=out, data={"csrf": csrf[1]}).status_code == 200
         assert found.http.get("/home", headers=out).status_code == 401
         gone = sign_in(found, found.kit.carer)
         found.kit.exchange.store.write(lambda uow: deactivate_person(uow, found.kit.carer))

@@ -6,12 +6,13 @@ Each takes a Story and wires its service wrongly. All but `relay_by_number` beha
 import re
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from exchange.app import Exchange
 from exchange.intake.accept import accept
 from exchange.mailbox import collect
 from exchange.mailbox.deliver import GROUP, deliver
@@ -53,15 +54,19 @@ def _accept_as(row_id: str, sender: Any, raw: bytes, channel: str, media_type: s
     accept(uow, sender, raw, channel=channel, media_type=media_type, source_id=source_id)
 
 
+def mark(uow: UnitOfWork, events: Sequence[OutboxEvent]) -> None:
+    uow.update(OutboxEvent, {"state": "published", "published_at": uow.now}, id__in=[event.id for event in events])
+
+
 def mark_before_publish(story: "Story") -> None:
     """The outbox says "published" before the bus has it."""
 
     def relay(store: Store, bus: Bus, fail: FailPoints) -> int:
         found = store.read(lambda uow: uow.find(OutboxEvent, order="key,sequence", state="new"))
         if found:
-            store.write(lambda uow: uow.update(OutboxEvent, {"state": "published"}, id__in=[event.id for event in found]))
+            store.write(lambda uow: mark(uow, found))
             fail("relay.after_mark")
-            bus.publish([BusMessage(event.id, 0, event.key, event.type, event.body) for event in found])
+            bus.publish([BusMessage.of(event) for event in found])
         return len(found)
 
     story.relay = relay
@@ -77,8 +82,8 @@ def relay_by_number(story: "Story") -> None:
 
         found = store.read(new)
         if found:
-            bus.publish([BusMessage(event.id, 0, event.key, event.type, event.body) for event in found])
-            store.write(lambda uow: uow.update(OutboxEvent, {"state": "published"}, id__in=[event.id for event in found]))
+            bus.publish([BusMessage.of(event) for event in found])
+            store.write(lambda uow: mark(uow, found))
         return len(found)
 
     story.relay = relay
@@ -91,10 +96,9 @@ def offset_before_effect(story: "Story") -> None:
     def deliver_once() -> int:
         messages = exchange.bus.fetch(GROUP, 64)
         if messages:
-            exchange.bus.commit(GROUP, messages[-1].position)
+            exchange.bus.commit(GROUP)
         for message in messages:
-            exchange.fail("deliver.before_commit")
-            exchange.store.write(lambda uow, m=message: deliver(uow, m))  # type: ignore[misc]
+            exchange._bring_up(message.key, message.sequence)
         return len(messages)
 
     exchange.deliver_once = deliver_once  # type: ignore[method-assign]
@@ -114,21 +118,35 @@ class _Forgetful:
 
 
 def no_event_key(story: "Story") -> None:
-    """The consumer does not look whether it has seen an event, and no unique key of the table helps."""
+    """The consumer does what comes as it comes: nobody looks whether an event was seen, and no unique key of the table helps."""
     exchange = story.exchange
     with closing(sqlite3.connect(exchange.store.path)) as database:  # type: ignore[attr-defined]  # the embedded store
         sql = database.execute("SELECT sql FROM sqlite_master WHERE name = 'delivery'").fetchone()[0]
         without = re.sub(r",\s*CONSTRAINT uq_delivery_(event|version)_id UNIQUE \(\w+\)", "", sql)
         if without != sql:
             database.executescript(f"DROP TABLE delivery; {without};")
+    each_as_it_comes(exchange, lambda uow: _Forgetful(uow))  # type: ignore[arg-type, return-value]  # the part that deliver uses
+
+
+def order_of_arrival(exchange: Exchange) -> None:
+    """The consumer does what comes as it comes, each once; what comes early is early."""
+    each_as_it_comes(exchange, lambda uow: uow)
+
+
+def each_as_it_comes(exchange: Exchange, seen_as: Callable[[UnitOfWork], UnitOfWork]) -> None:
+    def settle(uow: UnitOfWork, id: str) -> None:
+        event = uow.get(OutboxEvent, id)
+        assert event is not None
+        deliver(seen_as(uow), event)
+        uow.update(OutboxEvent, {"settled_at": uow.now}, id=id)
 
     def deliver_once() -> int:
         messages = exchange.bus.fetch(GROUP, 64)
         for message in messages:
-            exchange.store.write(lambda uow, m=message: deliver(_Forgetful(uow), m))  # type: ignore[misc, arg-type]
+            exchange.store.write(lambda uow, m=message: settle(uow, m.event_id))  # type: ignore[misc]
             exchange.fail("deliver.after_commit")
         if messages:
-            exchange.bus.commit(GROUP, messages[-1].position)
+            exchange.bus.commit(GROUP)
         return len(messages)
 
     exchange.deliver_once = deliver_once  # type: ignore[method-assign]

@@ -145,7 +145,7 @@ def test_killed_at_every_commit(point: str, hand: int, lives: Lives, whole: dict
 # Where each mistake is fatal, and in what the comparison must show it.
 WHERE = {
     "ack_before_commit": ("defect.after_ack", "submissions"),
-    "mark_before_publish": ("relay.after_mark", "mailboxes"),
+    "mark_before_publish": ("relay.after_mark", "findings"),
     "offset_before_effect": ("deliver.before_commit", "mailboxes"),
     "no_event_key": ("deliver.after_commit", "mailboxes"),
     "event_in_a_second_transaction": ("publish.after_commit", "mailboxes"),
@@ -156,8 +156,10 @@ WHERE = {
 @pytest.mark.parametrize("defect", WHERE)
 def test_a_seeded_defect_is_seen(defect: str, lives: Lives, whole: dict[str, Any], tmp_path: Path) -> None:
     point, shown_in = WHERE[defect]
+    # A later event of the same mailbox would bring it up to date: the last one has none.
+    at = whole["passes"][point] if defect == "offset_before_effect" else 1
     assert wrong_with(lives.seen(tmp_path / "calm", defect), whole) == [], "it is not the kill that shows this mistake"
-    assert lives.live(tmp_path / "killed", point, 1, defect) == KILLED
+    assert lives.live(tmp_path / "killed", point, at, defect) == KILLED
     wrong = wrong_with(lives.seen(tmp_path / "killed", defect), whole)
     assert {line.partition(":")[0] for line in wrong} >= {shown_in}, wrong
 

@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from adapters.hl7v2 import read, sniff
+from exchange.check import Checker
+from exchange.cli.conversion import convert_bytes
+from exchange.directory.profiles import SenderProfile
 from exchange.fhir.draft import LetterStatus, Outcome, ReadingProfile, SourceKind, Unreadable
+from exchange.fhir.json import dump, load_strict
+from exchange.fhir.shape import concept_text
 
+CORPUS = Path(__file__).parents[1] / "corpus"
 SHARED = Path(__file__).parents[3] / "shared"
 SAMPLES = sorted([*SHARED.glob("samples/hl7v2_*/*.hl7"), *SHARED.glob("samples/hl7v2_*/*.txt")])
 # Refused with reason: its file is a place holder, "<Base64 encoded>".
@@ -37,6 +43,24 @@ def test_public_sample(path: Path) -> None:
         assert draft.items
         assert draft.kind is not SourceKind.NOT_USED or draft.reason
     assert code == REFUSED.get(path.name, "")
+
+
+@pytest.mark.parametrize("path", [*SAMPLES, *sorted(CORPUS.glob("hl7v2-*/input.hl7"))], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_converted_document_passes_the_checker(path: Path) -> None:
+    """What is used gives a document without an error of R4 or UK Core; each medicine, allergy and result of the message stands in it."""
+    raw = path.read_bytes()
+    try:
+        document, _ = convert_bytes(raw, SenderProfile())
+    except Unreadable:  # which ones and why: test_public_sample, and the corpus itself
+        return
+    found = load_strict(dump(document))
+    assert isinstance(found, dict)
+    assert [issue for issue in Checker.load().check(found) if issue.severity in ("error", "fatal")] == []
+    words = dump(document).decode()
+    for entry in read(raw, ReadingProfile()).entries:
+        named = entry.resource.get("medicationCodeableConcept") or entry.resource.get("code")
+        if entry.role != "allergy-removed" and named and entry.resource.get("status") not in ("entered-in-error", "cancelled"):
+            assert dump(concept_text(named)).decode() in words, entry.position
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 # ruff: noqa: E501 - tables of values read better as lines
 """Kinds of damage written after the checker, blind to its rules: most pull a document about at random, so that the engine alone says what is wrong with the result.
 
-They were first run over the finished checker; docs/check.md reports that first run apart from the kinds of `damage`.
+They were first run over the finished checker; docs/check.md reports that first run apart from the kinds of `damage`. `SECOND` came when
+the checker had been mended after `KINDS`, and was first run after that.
 """
 
 import copy
@@ -12,6 +13,7 @@ from tests.oracle.damage import Kind, objects, one, pick, resources
 from tests.oracle.definitions import Definitions, Site
 
 KINDS: dict[str, Kind] = {}
+SECOND: dict[str, Kind] = {}
 UK = "https://fhir.hl7.org.uk/StructureDefinition/"
 _PLAIN: dict[str, Any] = {
     "string": "words", "markdown": "words", "boolean": True, "integer": 3, "positiveInt": 3, "unsignedInt": 3, "decimal": 2.5, "date": "2020-02-29",
@@ -303,3 +305,83 @@ def extension_of_another_place(rng: random.Random, root: Any, definitions: Defin
         return None
     target.setdefault("extension", []).append(moved)
     return "extension"
+
+
+def _change(name: str, wanted: Any, change: Any) -> None:
+    """A second kind: changes a random object that suits."""
+
+    def made(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
+        found = one(rng, root, wanted)
+        if found is None:
+            return None
+        change(rng, found)
+        return name
+
+    SECOND[name] = made
+
+
+def _swap(first: str, second: str) -> Any:
+    def change(rng: random.Random, found: dict[str, Any]) -> None:
+        found[first], found[second] = found[second], found[first]
+
+    return change
+
+
+def _contain(rng: random.Random, found: dict[str, Any]) -> None:
+    inner = {
+        "resourceType": rng.choice(["Organization", "Patient", "Practitioner", "Medication"]),
+        "id": "inside",
+        "text": found.get("text"),
+    }
+    found["contained"] = [{key: value for key, value in inner.items() if value}]
+    found["extension"] = [*found.get("extension", []), {"url": "http://example.org/inside", "valueReference": {"reference": "#inside"}}]
+
+
+def _is_domain(o: dict[str, Any]) -> bool:
+    return "resourceType" in o and "contained" not in o and o["resourceType"] not in ("Bundle", "Binary", "Parameters")
+
+
+_change("period_turned_round", lambda o: isinstance(o.get("start"), str) and isinstance(o.get("end"), str), _swap("start", "end"))
+_change("system_and_display_exchanged", lambda o: "system" in o and "display" in o and "code" in o, _swap("system", "display"))
+_change("resource_put_inside", _is_domain, _contain)
+_change(
+    "reference_with_version",
+    lambda o: isinstance(o.get("reference"), str),
+    lambda rng, o: o.update(reference=o["reference"] + "/_history/1"),
+)
+_change("reference_with_fragment", lambda o: isinstance(o.get("reference"), str), lambda rng, o: o.update(reference=o["reference"] + "#a"))
+_change(
+    "reference_by_identifier",
+    lambda o: isinstance(o.get("reference"), str),
+    lambda rng, o: o.update(reference=None) or o.pop("reference") or o.update(identifier={"value": "1"}),
+)
+_change("code_in_capitals", lambda o: isinstance(o.get("code"), str), lambda rng, o: o.update(code=o["code"].upper()))
+_change(
+    "part_of_an_extension_lost",
+    lambda o: "url" in o and isinstance(o.get("extension"), list),
+    lambda rng, o: o["extension"].pop(rng.randrange(len(o["extension"]))),
+)
+_change(
+    "extension_within_itself",
+    lambda o: "url" in o and any(key.startswith("value") for key in o),
+    lambda rng, o: o.update(extension=[copy.deepcopy(o)]),
+)
+_change(
+    "number_beyond_all_bounds",
+    lambda o: isinstance(o.get("value"), int | float),
+    lambda rng, o: o.update(value=rng.choice([1e300, -0.0, 1e-300, 10**30])),
+)
+_change("implicit_rules", _is_domain, lambda rng, o: o.update(implicitRules="http://example.org/rules"))
+_change(
+    "profile_of_another_type", _is_domain, lambda rng, o: o.update(meta={"profile": [UK + rng.choice(["UKCore-Patient", "UKCore-Slot"])]})
+)
+_change(
+    "statuses_of_others",
+    lambda o: isinstance(o.get("status"), str) and "resourceType" in o,
+    lambda rng, o: o.update(status=rng.choice(["active", "final", "completed", "draft"])),
+)
+_change(
+    "list_turned_round",
+    lambda o: any(isinstance(v, list) and len(v) > 1 for v in o.values()),
+    lambda rng, o: next(v for v in o.values() if isinstance(v, list) and len(v) > 1).reverse(),
+)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.hl7v2 import read
+from adapters.hl7v2.events import EVENTS, NOT_USED
 from exchange.fhir.draft import Outcome, ReadingProfile, SourceKind
 
 ESCAPES = {"F": "|", "S": "^", "T": "&", "R": "~", "E": "\\"}
@@ -96,23 +97,19 @@ VERBATIM = (
     "name",
     "description",
 )
+MORE = ("IAM", "ORC", "OBR", "RXO", "RXE", "RXD", "RXA", "RXR", "TQ1")
 WORDS = st.text(alphabet="Test ABé19", min_size=0, max_size=6) | st.sampled_from(
     ['""', "9990000018", "NHS", "20260114", "1", "Y", "M", "L", "A\\T\\E", "a\\F\\b", "H", "SCT", "AU", "DS", "F", "TX", "Ada", "BAD"]
 )
 COMPONENT = st.lists(WORDS, min_size=1, max_size=3).map("&".join) | WORDS
 REPETITION = st.lists(COMPONENT, min_size=1, max_size=9).map("^".join) | WORDS
 FIELD = st.lists(REPETITION, min_size=1, max_size=3).map("~".join) | REPETITION | st.just("")
-NAMES = st.sampled_from(["PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "PR1", "OBX", "TXA", "ZU1", "EVN", "MRG", "ARV", "NTE"])
+NAMES = st.sampled_from(["PD1", "NK1", "PV1", "PV2", "AL1", "DG1", "PR1", "OBX", "TXA", "ZU1", "EVN", "MRG", "ARV", "NTE", *MORE])
 SEGMENT = st.tuples(NAMES, st.lists(FIELD, min_size=1, max_size=45)).map(lambda pair: pair[0] + "|" + "|".join(pair[1]))
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from(["ADT^A01", "ADT^A03", "ADT^A31", "MDM^T02", "MDM^T11", "ORU^R01", "ADT^A40"]),
-    st.lists(FIELD, max_size=40),
-    st.lists(SEGMENT, max_size=8),
-    st.booleans(),
-)
+@given(st.sampled_from([*EVENTS, *NOT_USED, "SIU^S12"]), st.lists(FIELD, max_size=40), st.lists(SEGMENT, max_size=8), st.booleans())
 def test_every_value_is_accounted_for_once(event: str, pid: list[str], segments: list[str], batch: bool) -> None:
     lines = [f"MSH|^~\\&|EPR|TEST|W|TEST|20260114163000||{event}|C1|P|2.4||||||UNICODE UTF-8", "PID|" + "|".join(pid), *segments]
     lines = ["FHS|^~\\&|EPR", *lines, "FTS|1"] if batch else lines

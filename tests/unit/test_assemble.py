@@ -229,7 +229,7 @@ def test_what_differs_is_shown_twice_and_is_a_conflict_of_rule_12(line):
     assert [(c.element, c.rule) for c in content.conflicts] == [("medicines", "12")]
 
 
-@pytest.mark.parametrize(("status", "change"), [("stopped", "stopped"), ("on-hold", "held"), ("active", ""), ("completed", "")])
+@pytest.mark.parametrize(("status", "change"), [("stopped", "stopped"), ("on-hold", "held"), ("active", ""), ("completed", "stopped")])
 def test_a_status_that_means_do_not_give_is_heard_without_a_flag(status, change):
     row = entry("medicine", "M1", status=status, medicationCodeableConcept={"text": "Senna"})
     assert merged(letter_draft(PERSON, "9", letter("D"), entries=(row,))).medicines[0].change == change
@@ -313,3 +313,114 @@ def test_composition_date_is_the_newest_word_as_written():
 def test_none_known_contradicts_only_its_own_kind(none, named, conflicts):
     said = (supplement({"allergies": {"list": [named]}}),)
     assert len(merged(facts(PERSON, "1", allergy("AL1[1]", none)), said=said).conflicts) == conflicts
+
+
+def recorded(message: str, *entries: tuple[str, str, dict], sent_at: str = NOON) -> Draft:
+    """A records Draft (orders, dispenses, administrations, results)."""
+    made = tuple(entry(role, position, **resource) for role, position, resource in entries)
+    return Draft("hl7v2", "RAS^O17", SourceKind.RECORDS, message, sent_at=sent_at, patient=PERSON, entries=made)
+
+
+DRUG = {"text": "Apixaban 2.5 mg tablets", "coding": [{"system": "https://dmd.nhs.uk", "code": "1"}]}
+
+
+def given(at: str, status: str = "completed", drug: dict | None = None, **dosage: object) -> tuple[str, str, dict]:
+    body = {"status": status, "medicationCodeableConcept": drug or DRUG, "effectiveDateTime": at, "dosage": dosage}
+    return "medicine-dose", f"RXA {at}", body
+
+
+def dispensed(value: int, at: str = NOON, status: str = "in-progress") -> tuple[str, str, dict]:
+    body = {"status": status, "medicationCodeableConcept": DRUG, "quantity": {"value": value, "unit": "days"}, "whenPrepared": at}
+    return "medicine-supply", "RXD", body
+
+
+LISTED = structured(("medicine", "Apixaban 2.5 mg tablets", "One twice a day"))
+
+
+def test_records_add_last_dose_and_supply_and_never_a_row():
+    heparin = given(NOON, drug={"text": "Heparin"})
+    drafts = [LISTED, recorded("18", given(EARLY), given(NOON), heparin), recorded("19", dispensed(14), given(LATE, "not-done"))]
+    for order in (drafts, drafts[::-1]):
+        (row,) = merged(*order).medicines
+        assert [(e.role, e.resource.get("effectiveDateTime")) for e in row.records] == [("medicine-dose", NOON), ("medicine-supply", None)]
+    assert merged(*drafts[1:]).medicines == ()
+
+
+def test_a_dose_taken_back_or_of_another_route_is_not_the_last():
+    taken_back = recorded("19", given(NOON, "entered-in-error"), sent_at=LATE)
+    (row,) = merged(LISTED, recorded("18", given(EARLY), given(NOON)), taken_back).medicines
+    assert [e.resource["effectiveDateTime"] for e in row.records] == [EARLY]
+    by_mouth = replace(LISTED.entries[-1], resource={**LISTED.entries[-1].resource, "dosage": [{"text": "x", "route": {"text": "Oral"}}]})
+    oral = replace(LISTED, entries=(by_mouth,))
+    into_vein = recorded("18", given(NOON, route={"text": "Intravenous"}))
+    assert merged(oral, into_vein).medicines[0].records == ()
+    assert len(merged(oral, recorded("18", given(NOON, route={"text": "Oral"}))).medicines[0].records) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "rules", "shown"),
+    [
+        ("2026-11-26T07:00:00+00:00", [], 0),  # before the one that the ward names
+        ("2026-11-26T12:00:00+00:00", ["16"], 1),  # after it, and the ward had time to know
+        ("2026-11-27T23:00:00+00:00", [], 1),  # after the ward spoke
+    ],
+)
+def test_a_later_dose_than_the_wards_last_one_is_shown_beside_it(at, rules, shown):
+    line = {"class": "anticoagulant", "present": True, "medicine": DRUG["text"], "last_dose": "2026-11-26T08:00:00+00:00"}
+    said = supplement({"critical": [line]}, said_at="2026-11-26T18:00:00+00:00")
+    content = merged(LISTED, recorded("18", given(at)), said=(said,))
+    assert [c.rule for c in content.conflicts] == rules
+    assert (content.medicines[0].last_dose, len(content.medicines[0].records)) == ("2026-11-26T08:00:00+00:00", shown)
+
+
+@pytest.mark.parametrize(("plan", "rules"), [("", ["19"]), ("Ward 6 sends it on", [])])
+def test_dispensed_and_not_in_the_bag_is_a_conflict_without_a_plan(plan, rules):
+    said = supplement({"bag": {"missing": [{"medicine": DRUG["text"], **({"plan": plan} if plan else {})}]}})
+    assert [c.rule for c in merged(LISTED, recorded("18", dispensed(14)), said=(said,)).conflicts] == rules
+
+
+def test_a_record_that_lost_a_medicine_waits_whatever_came_later():
+    short = replace(recorded("18", dispensed(14), sent_at=EARLY), counts={"medicines": 2})
+    whole = replace(recorded("19", dispensed(14), sent_at=LATE), counts={"medicines": 1})
+    assert [(c.element, c.rule) for c in merged(LISTED, short, whole).conflicts] == [("count", "11")]
+
+
+def test_results_are_there_once_and_a_taken_back_one_is_gone():
+    def result(value: str, status: str = "final", order: str = "F1") -> tuple[str, str, dict]:
+        body = {"status": status, "code": {"text": "Potassium"}, "valueString": value, "basedOn": [{"identifier": {"value": order}}]}
+        return "result", "OBX", body
+
+    old, new = recorded("18", result("4.1"), result("3", order="F2")), recorded("19", result("5.0", "corrected"), sent_at=LATE)
+    assert [r.resource["valueString"] for r in merged(LISTED, new, old).results] == ["3", "5.0"]
+    back = recorded("19", result("", "entered-in-error"), sent_at=LATE)
+    assert [r.resource["valueString"] for r in merged(LISTED, old, back).results] == ["3"]
+
+
+def test_single_changes_of_allergies_follow_the_whole_list():
+    def change(role: str, message: str, agent: str, number: str = "", sent_at: str = NOON) -> Draft:
+        made = allergy("IAM", agent)
+        resource = {**made.resource, "identifier": [{"value": number}] if number else []}
+        return replace(facts(PERSON, message, sent_at=sent_at), entries=(replace(made, role=role, resource=resource),))
+
+    def agents(*drafts: Draft) -> list[str]:
+        return [concept_text(e.resource["code"]) for e in merged(*drafts).allergies]
+
+    whole = facts(PERSON, "1", allergy("AL1", "Penicillin"), allergy("AL1[2]", "Latex"), sent_at=EARLY)
+    added, removed = change("allergy-added", "2", "Aspirin", "A1"), change("allergy-removed", "3", "Penicillin", sent_at=LATE)
+    assert agents(removed, added, whole) == ["Latex", "Aspirin"]
+    renamed = change("allergy-added", "4", "Aspirin 75 mg", "A1", sent_at=LATE)
+    assert agents(whole, added, renamed) == ["Penicillin", "Latex", "Aspirin 75 mg"]
+    assert agents(whole, added, replace(facts(PERSON, "5", sent_at=LATE), cleared=("allergy",))) == []
+
+
+def test_an_expected_day_is_taken_back_and_the_class_speaks_where_no_event_does():
+    said = facts(PERSON, "1", sent_at=EARLY, expected_leaving="2026-11-27")
+    off = facts(PERSON, "2", sent_at=LATE, expected_leaving=None)
+    assert (merged(said).expected_leaving, merged(off, said).expected_leaving) == ("2026-11-27", "")
+    bare = {name: value for name, value in encounter().items() if name != "status"}
+    assert merged(facts(PERSON, "1", encounter=bare)).encounter["status"] == "in-progress"
+    left = facts(PERSON, "1", sent_at=EARLY, left_at=EARLY, encounter={**bare, "period": {"start": EARLY, "end": NOON}})
+    later = facts(PERSON, "2", sent_at=LATE, encounter={**bare, "period": {"start": EARLY}})
+    assert (merged(left, later).encounter["status"], merged(left, later).encounter["period"]) == ("finished", {"start": EARLY, "end": NOON})
+    again = facts(PERSON, "3", sent_at=LATE, left_at=None, encounter={**bare, "period": {"end": None}})
+    assert (merged(left, again).left_at, merged(left, again).encounter["period"]) == ("", {"start": EARLY})

@@ -14,7 +14,9 @@ RAISERS = {"WardpostError", "Refused", "NotFound", "Gone", "Conflict", "Unavaila
 
 
 def codes_of_the_program() -> set[str]:
-    found = {*get_args(RefusalCode), *get_args(KekCode)} | (set(get_args(ColumnCode)) - {"unknown_version"})
+    schemas = (ROOT / "fhir_profiles" / "wardpost").glob("*.schema.json")
+    found = {f"{schema.name.partition('.')[0]}_invalid" for schema in schemas}
+    found |= {*get_args(RefusalCode), *get_args(KekCode)} | (set(get_args(ColumnCode)) - {"unknown_version"})
     for file in [*ROOT.glob("exchange/**/*.py"), *ROOT.glob("adapters/**/*.py")]:
         for node in ast.walk(ast.parse(file.read_text())):
             if not isinstance(node, ast.Call) or not node.args:

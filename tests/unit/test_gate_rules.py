@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
-from exchange.fhir.content import Content, Contradiction
+from exchange.fhir.content import Content, Contradiction, Medicine
 from exchange.fhir.document import build_document
 from exchange.fhir.draft import Entry
 from exchange.fhir.json import dump
@@ -253,6 +253,38 @@ def test_a_letter_only_feed_is_never_missing_what_it_cannot_send():
     assert (found.badge, found.profile, found.gaps, found.warnings) == ("letter only", "letter only", (), ())
     assert "10-allergies" in found.not_asked
     assert "07-contact" not in found.not_asked
+
+
+def listed(*changes: str, reason: str = "") -> Content:
+    """A structured letter's own list, one medicine for each change, and no word of the ward about changes."""
+    why = [{"text": reason}] if reason else []
+    rows = [
+        Medicine(f"M{n}", {"medicationCodeableConcept": {"text": f"Medicine {n}"}, "statusReason": why}, change=change)
+        for n, change in enumerate(changes)
+    ]
+    return replace(with_stated(changes=GONE, full_list_in_letter=GONE, critical=GONE), medicines=tuple(rows), has_list=True)
+
+
+def test_a_structured_list_answers_what_changed_by_itself():
+    whole = result(listed("unchanged", "new", "stopped", reason="Tested"), Profile.STRUCTURED)
+    assert whole.profile == "structured"
+    open_rules = {gap.rule for gap in (*whole.gaps, *whole.warnings)}
+    assert not open_rules & {"11-medicines-list", "12-medicines-changes", "12-change-reasons"}
+    assert "16-last-dose" in open_rules
+
+
+def test_a_structured_list_with_a_silent_row_names_it():
+    found = result(listed("unchanged", ""), Profile.STRUCTURED)
+    (gap,) = [gap for gap in found.gaps if gap.rule == "12-medicines-changes"]
+    assert gap.detail == "Not said whether new, changed or the same: Medicine 1"
+    bare = result(listed("new", "unchanged"), Profile.STRUCTURED)
+    assert [gap.detail for gap in bare.warnings if gap.rule == "12-change-reasons"] == ["No reason: Medicine 0"]
+
+
+def test_a_structured_feed_without_a_list_is_missing_it():
+    found = result(doris().content(), Profile.STRUCTURED)
+    assert "11-medicines-list" in [gap.rule for gap in found.gaps]
+    assert found.badge.endswith("missing")
 
 
 def test_a_contradiction_is_a_gap_in_every_profile():

@@ -13,6 +13,7 @@ from exchange.fhir.stated import Contact
 from exchange.web.home import Renderer, inbox_view, transfer_view
 from exchange.web.home.facts import LinkFacts
 from exchange.web.home.render import STYLESHEET, inert
+from tests import board_kit
 from tests import page_kit as kit
 
 PAGES = kit.pages()
@@ -218,7 +219,7 @@ def test_hostile_words_come_out_as_words_everywhere() -> None:
     result["gaps"] = [{name: HOSTILE for name in ("rule", "what", "why", "owner", "due", "closes", "detail")}]
     letters = tuple(kit.LetterFacts(HOSTILE, HOSTILE, 1, "/l", text) for text in (HOSTILE, None))
     frame = kit.replace(kit.FRAME, who=HOSTILE, home=HOSTILE, role=HOSTILE, desk_phone=HOSTILE, desk_who=HOSTILE, csrf=HOSTILE)
-    answer = kit.Given(kit.Kind.ASK, HOSTILE, HOSTILE, kit.NOW, 1)
+    answer = kit.Given(kit.AnswerKind.ASK, HOSTILE, HOSTILE, kit.NOW, 1)
     tried = kit.Tried("ask", {"topic": HOSTILE, "question": HOSTILE}, (HOSTILE,), {"question": HOSTILE})
     made = page(document, result, frame=frame, letters=letters, answers=(answer,), tried=tried, override=HOSTILE, withdrawn_why=HOSTILE)
     row = kit.replace(
@@ -280,7 +281,10 @@ def test_the_stylesheet_is_small_and_asks_nothing_of_others() -> None:
         assert wanted in sheet
     used = set(re.findall(r"\.([a-z][\w-]*)", re.sub(r"/\*.*?\*/", "", sheet)))
     classes = {
-        name for found in PAGES.values() for group in html.fromstring(found.decode()).xpath("//@class") for name in str(group).split()
+        name
+        for found in (*PAGES.values(), *board_kit.pages().values())
+        for group in html.fromstring(found.decode()).xpath("//@class")
+        for name in str(group).split()
     }
     assert not {name for name in used - classes if not name.startswith(("nhsuk-", "medicine--"))} - {"875rem", "8125rem", "never", "danger"}
 

@@ -8,7 +8,7 @@ import pytest
 from exchange.fhir import codes
 from exchange.web.home import TransferView, inbox_view, times, transfer_view
 from exchange.web.home.answers import ASK, CANNOT, Tried, mistakes
-from exchange.web.home.facts import Kind, Mark, Read, dialled
+from exchange.web.home.facts import Mark, Read, dialled
 from exchange.web.home.medicines import Card
 from exchange.web.home.reading import Papers, narrative
 from exchange.web.home.values import value
@@ -238,7 +238,7 @@ def test_withdrawn_replaced_and_changed_each_say_so() -> None:
     assert changed.notices[0].title == "The papers changed after you read them"
     assert changed.answer.now.startswith("to version 1: can take")
     assert changed.answer.link == "Answer again for version 2"
-    again = kit.given(Kind.SEEN, "", version=2)
+    again = kit.given(kit.AnswerKind.SEEN, "", version=2)
     done = transfer_view(kit.bundle(), kit.gate(), kit.facts(version=2, newest_version=2, opened=read, answers=(again,)), kit.NOW)
     assert not done.notices
     assert not view().notices
@@ -258,7 +258,7 @@ def test_a_letter_is_known_by_its_kind_and_size() -> None:
 
 def test_silence_is_no_answer_and_reading_is_no_yes() -> None:
     assert view().answer.now == "None yet."
-    read = transfer_view(kit.bundle(), kit.gate(), kit.facts(answers=(kit.given(Kind.SEEN, ""),)), kit.NOW)
+    read = transfer_view(kit.bundle(), kit.gate(), kit.facts(answers=(kit.given(kit.AnswerKind.SEEN, ""),)), kit.NOW)
     assert read.answer.now.startswith("read, no yes or no yet")
     assert read.answer.given == ""
     assert read.answer.is_read.startswith("Read by Priya Testworth")

@@ -36,3 +36,24 @@ def test_identity_takes_the_official_name_and_number() -> None:
     }
     found = identity_of(Draft("hl7v2", "ADT^A01", SourceKind.FACTS, "1", visit_id="V1", patient=patient))
     assert (found.nhs_number, found.family, found.given, found.visit_id) == ("9990000018", "Testperson", "Ada May", "V1")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "day", "covered"),
+    [
+        ("2026", "2026-11", "2026-11-20", True),
+        ("2026-12", "", "2026-11-20", False),
+        ("", "2026-10", "2026-11-01", False),
+        ("2026-11-10", "2026-11-20", "2026-11", True),
+        ("2026-11-10", "2026-11-20", "2025", False),
+    ],
+)
+def test_a_month_or_year_alone_covers_its_days(start: str, end: str, day: str, covered: bool) -> None:
+    assert _covers(Identity(start=start, end=end), day) is covered
+
+
+def test_a_period_that_is_taken_back_is_no_text() -> None:
+    found = identity_of(
+        Draft("hl7v2", "ADT^A13", SourceKind.FACTS, "1", visit_id="V1", encounter={"period": {"start": "2026-11-10", "end": None}})
+    )
+    assert (found.start, found.end) == ("2026-11-10", "")

@@ -15,11 +15,12 @@ from exchange.app import Exchange
 from exchange.errors import Gone, Refused, Unavailable, WardpostError
 from exchange.mailbox.collect import Caller
 from exchange.model import Role, Scope
-from exchange.ports import BusMessage, UnitOfWork
+from exchange.ports import UnitOfWork
 from exchange.records import TABLES, BusOffset, DataKey, IndexKey, Mailbox, Organisation, OrgKey, Person, Sealed, Stay, Work
 from exchange.store.migrate import HEAD, migrate, schema_of
 from exchange.store.schema import metadata
 from exchange.store.tables import columns_of
+from exchange.transfer import transfers
 from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
 from tests.databases import settings_for, sqlite_only
@@ -237,8 +238,7 @@ def test_a_redirect_while_a_version_is_made_keeps_it_from_the_old_home(tmp_path:
 
 def test_an_event_that_cannot_be_carried_out_waits_with_an_owner_and_stops_nobody(tmp_path: Path) -> None:
     with kit(tmp_path) as service:
-        bad = BusMessage("00000000-0000-4000-8000-000000000000", 0, HOME, "version.published", '{"version": "not here"}')
-        service.exchange.bus.publish([bad])
+        service.exchange.store.write(lambda uow: transfers.emit(uow, "version.published", HOME, {"version": "not here"}))
         transfer = service.story(0)
         items, _ = service.exchange.poll(service.caller())
         assert transfer in {item.transfer.id for item in items}

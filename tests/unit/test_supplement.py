@@ -11,7 +11,8 @@ from exchange.errors import Refused
 from exchange.fhir import codes
 from exchange.fhir.shape import part, text, texts
 from exchange.fhir.stated import Stated
-from exchange.transfer.supplement import check_supplement, schema
+from exchange.transfer.schema import schema
+from exchange.transfer.supplement import check_supplement
 
 EXAMPLES = files("fhir_profiles") / "wardpost" / "examples"
 # The part of JSON Schema that the code interprets, and words that only people read.
@@ -79,7 +80,7 @@ def rules(rule: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
 
 
 def test_the_schema_uses_only_what_the_code_interprets():
-    for rule in rules(schema()):
+    for rule in rules(schema("supplement")):
         assert set(rule) <= KEYWORDS
         assert ("enum" in rule) != ("type" in rule)
         assert rule.get("type") != "object" or rule["additionalProperties"] is False
@@ -103,13 +104,13 @@ def assert_same(rule: Mapping[str, object], kind: object) -> None:
 
 
 def test_schema_and_struct_have_the_same_members():
-    assert_same(schema(), Stated)
+    assert_same(schema("supplement"), Stated)
 
 
 def test_the_classes_are_the_documents_own():
-    critical = part(schema(), "properties", "critical", "items", "properties", "class")
+    critical = part(schema("supplement"), "properties", "critical", "items", "properties", "class")
     assert texts(critical, "enum") == list(codes.CRITICAL)
-    line = part(schema(), "properties", "changes", "properties", "lines", "items", "properties", "status")
+    line = part(schema("supplement"), "properties", "changes", "properties", "lines", "items", "properties", "status")
     assert set(texts(line, "enum")) == set(codes.CHANGES) - {""}
 
 
@@ -150,7 +151,7 @@ def test_said_at_is_a_whole_time_that_exists(moment):
 
 
 def test_every_pattern_is_anchored():
-    assert all(text(rule, "pattern")[:1] + text(rule, "pattern")[-1:] in ("", "^$") for rule in rules(schema()))
+    assert all(text(rule, "pattern")[:1] + text(rule, "pattern")[-1:] in ("", "^$") for rule in rules(schema("supplement")))
 
 
 def test_repr_shows_nothing_of_a_person():

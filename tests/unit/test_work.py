@@ -34,6 +34,33 @@ def test_a_worker_paused_past_its_lease_writes_nothing_and_gives_nothing_back(tm
         assert store.read(lambda uow: uow.count(Work)) == 0
 
 
+def test_a_slow_worker_keeps_its_lease_and_a_dead_one_loses_it_soon(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        exchange, taken = service.exchange, []
+        service.send(admission(people(service.clock())[0], service.clock.at))
+
+        def slow(uow: UnitOfWork) -> None:
+            taken.extend(work.claim(uow, 9))
+
+        def reading(name: str) -> None:
+            if name != "work.claimed" or taken:
+                return
+            for _ in range(5):  # a minute of work, renewed as the loop does it
+                service.clock.forward(seconds=10)
+                assert exchange.renew_leases() == 1
+                exchange.store.write(slow)
+                assert taken == []
+
+        exchange.fail = reading
+        assert exchange.work_once() == 1
+        assert exchange.renew_leases() == 0
+        exchange.store.write(lambda uow: work.enqueue(uow, "read", "s"))
+        (dead,) = exchange.store.write(lambda uow: work.claim(uow, 9))
+        service.clock.forward(seconds=13)
+        assert [piece.fence for piece in exchange.store.write(lambda uow: work.claim(uow, 9))] == [dead.fence + 1]
+        assert not exchange.store.write(lambda uow: work.renew(uow, dead)), "the fence keeps it out"
+
+
 def test_asked_for_again_while_leased_runs_once_more(tmp_path: Path) -> None:
     with kit(tmp_path) as service:
         store = service.exchange.store

@@ -21,9 +21,16 @@ from exchange.fhir.r4.tables import Facts, Slot, TypeTables
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 DEPTH = 100
+MAX_ATTRIBUTES = 16  # id, url, value, and what others put on a root
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+# The prolog, then a DOCTYPE with nothing but a name and an external id.
+_BARE_DOCTYPE = (
+    rb"\A((?:\xef\xbb\xbf)?(?:<\?xml[^<>]*\?>)?(?:\s|<!--(?:[^-]|-[^-])*-->)*)"
+    rb"<!DOCTYPE\s+%s\s+(?:SYSTEM|PUBLIC\s+(?:\"[^\"<>]*\"|'[^'<>]*'))\s+(?:\"[^\"<>]*\"|'[^'<>]*')\s*>"
+)
+_LIMITS = {etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_ENTITY_LOOP}
 _NUMERIC = {"decimal", "integer", "positiveInt", "unsignedInt"}
 
 
@@ -37,8 +44,14 @@ class XmlRefused(WardpostError, ValueError):
         self.where = where
 
 
-def parse(data: bytes) -> etree._Element:
-    """The root of hostile XML: no entity, network, DTD or huge tree; a DOCTYPE is refused. Raises `XmlRefused`."""
+def parse(data: bytes, *, bare_doctype: bytes = b"") -> etree._Element:
+    """The root of hostile XML: no entity, network, DTD or huge tree; a DOCTYPE is refused. Raises `XmlRefused`.
+
+    `bare_doctype` names a root whose DOCTYPE with a system id alone is cut out before anything reads it; one with an internal subset stays
+    and is refused. `xml-limit` is a text above 10 MB or a nesting beyond 256 (the parser's own limits).
+    """
+    if bare_doctype:
+        data = re.sub(_BARE_DOCTYPE % re.escape(bare_doctype), rb"\1", data, count=1)
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -51,6 +64,8 @@ def parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        if error.code in _LIMITS:
+            raise XmlRefused("xml-limit", f"A text, an entity or the nesting is beyond the limit (line {error.lineno})") from None
         raise XmlRefused("xml-syntax", f"Not well-formed XML (line {error.lineno})") from None
     except ValueError:
         raise XmlRefused("xml-syntax", "Not XML") from None
@@ -59,9 +74,12 @@ def parse(data: bytes) -> etree._Element:
     return root
 
 
-def read(data: bytes, tables: TypeTables | None = None) -> dict[str, object]:
-    """The resource in `data`, as FHIR JSON would have it. Raises `XmlRefused`."""
-    return _Reader(tables or TypeTables.load()).resource(parse(data), "", 0)
+def read(data: bytes, tables: TypeTables | None = None, *, tolerant: bool = False) -> dict[str, object]:
+    """The resource in `data`, as FHIR JSON would have it. Raises `XmlRefused`.
+
+    `tolerant` is for what others send: elements in any order, and those that R4 does not have (STU3) in the shape that they show.
+    """
+    return (_Tolerant if tolerant else _Reader)(tables or TypeTables.load()).resource(parse(data), "", 0)
 
 
 def write(resource: Mapping[str, object], tables: TypeTables | None = None) -> bytes:
@@ -77,22 +95,33 @@ class _Reader:
 
     def resource(self, node: etree._Element, where: str, depth: int) -> dict[str, object]:
         name = etree.QName(node)
-        facts = self.tables.facts(name.localname) if name.namespace == FHIR else None
+        facts = self.resource_facts(name.localname) if name.namespace == FHIR else None
         if facts is None or facts["kind"] != "resource" or facts.get("abstract"):
             raise XmlRefused("xml-type", "No R4 resource", where or "the root")
         children = facts["children"]
         return {"resourceType": name.localname, **self.members(node, children, where or name.localname, depth)}
+
+    def resource_facts(self, name: str) -> Facts | None:
+        return self.tables.facts(name)
+
+    def slot(self, slots: Mapping[str, Slot], tag: str, child: etree._Element) -> Slot | None:
+        return slots.get(tag)
 
     def members(self, node: etree._Element, children: dict[str, Facts], where: str, depth: int) -> dict[str, object]:
         if depth > DEPTH:
             raise XmlRefused("xml-depth", "Nested too deeply", where)
         slots = self.tables.slots(children)
         out: dict[str, object] = {}
+        if len(node.attrib) > MAX_ATTRIBUTES:
+            raise XmlRefused("xml-attribute", "More attributes than FHIR has", where)
         for key, value in node.attrib.items():
             slot = slots.get(str(key))
-            if slot is None or not slot.facts.get("attr"):
+            if str(key).startswith("{"):
+                self.foreign(where)
+            elif slot is None or not slot.facts.get("attr"):
                 raise XmlRefused("xml-attribute", "An attribute that FHIR does not have", where)
-            out[str(key)] = str(value)
+            else:
+                out[str(key)] = str(value)
         order = {name: index for index, name in enumerate(slots)}
         last = -1
         self.no_text(node.text, where)
@@ -100,12 +129,10 @@ class _Reader:
             self.no_text(child.tail, where)
             name = etree.QName(child)
             tag = name.localname
-            slot = slots.get(tag)
+            slot = self.slot(slots, tag, child)
             if slot is None or slot.facts.get("attr") or name.namespace != (XHTML if slot.type == "xhtml" else FHIR):
                 raise XmlRefused("xml-element", "An element that FHIR does not have here", f"{where}.{tag if slot else '?'}")
-            if order[tag] < last:
-                raise XmlRefused("xml-order", "An element out of order", f"{where}.{tag}")
-            last = order[tag]
+            last = self.ordered(last, order.get(tag, last), f"{where}.{tag}")
             self.put(out, tag, slot, child, f"{where}.{tag}", depth)
         return out
 
@@ -124,7 +151,7 @@ class _Reader:
             )
         if not slot.facts.get("many"):
             if tag in out or f"_{tag}" in out:
-                raise XmlRefused("xml-repeat", "An element twice that FHIR has once", where)
+                return self.again(out, tag, value, where)
             if value is not None:
                 out[tag] = value
             if shadow:
@@ -138,10 +165,6 @@ class _Reader:
             shadows = out.setdefault(f"_{tag}", [None] * (len(items) - 1))
             assert isinstance(shadows, list)
             shadows.append(shadow or None)
-        if value is None and not any(item is not None for item in items):
-            out.pop(tag)
-            out[tag] = items
-        return
 
     def primitive(self, node: etree._Element, type_: str, where: str, depth: int) -> tuple[object, dict[str, object] | None]:
         if type_ == "xhtml":
@@ -155,9 +178,57 @@ class _Reader:
         shadow = self.members(node, element["children"], where, depth + 1)
         return (None if text is None else typed(str(text), type_)), shadow or None
 
+    def foreign(self, where: str) -> None:
+        raise XmlRefused("xml-attribute", "An attribute that FHIR does not have", where)
+
+    def ordered(self, last: int, at: int, where: str) -> int:
+        if at < last:
+            raise XmlRefused("xml-order", "An element out of order", where)
+        return at
+
+    def again(self, out: dict[str, object], tag: str, value: object, where: str) -> None:
+        raise XmlRefused("xml-repeat", "An element twice that FHIR has once", where)
+
     def no_text(self, text: str | None, where: str) -> None:
         if text and not text.isspace():
             raise XmlRefused("xml-text", "Text where FHIR has none", where)
+
+
+class _Tolerant(_Reader):
+    """Refuses only what cannot be said in JSON. A foreign attribute (xsi:schemaLocation) is nothing of FHIR's and is left."""
+
+    def resource_facts(self, name: str) -> Facts | None:
+        return self.tables.facts(name) or self.tables.facts("Basic")
+
+    def slot(self, slots: Mapping[str, Slot], tag: str, child: etree._Element) -> Slot | None:
+        """The slot of R4; for a code that R4 made a CodeableConcept, and for elements of STU3, one by the look of the element."""
+        known = slots.get(tag)
+        facts = self.tables.facts(known.type) if known else None
+        inside = {etree.QName(one).localname for one in child}
+        if known and not ("value" in child.attrib and facts and facts["kind"] == "complex"):
+            return known
+        if "value" in child.attrib:
+            return Slot("", "string", {})
+        ends = (tag[at:] for at, letter in enumerate(tag) if letter.isupper())
+        by_name = next((end for end in ends if (self.tables.facts(end) or {}).get("kind") == "complex"), "")
+        by_look = next((type_ for part, type_ in _LOOKS.items() if part in inside), "BackboneElement")
+        return Slot("", by_name or by_look, {})
+
+    def foreign(self, where: str) -> None:
+        pass
+
+    def ordered(self, last: int, at: int, where: str) -> int:
+        return last
+
+    def again(self, out: dict[str, object], tag: str, value: object, where: str) -> None:
+        before = out.get(tag)
+        if isinstance(before, list):
+            before.append(value)
+        else:
+            out[tag] = [before, value]
+
+
+_LOOKS = {"coding": "CodeableConcept", "reference": "Reference", "code": "Coding", "start": "Period", "end": "Period"}
 
 
 def typed(text: str, type_: str) -> object:

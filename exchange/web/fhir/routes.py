@@ -40,6 +40,12 @@ def bad_parameter(name: str, why: str) -> Refused:
     return Refused("parameter", f"The parameter {name} {why}.", next_step="See GET /fhir/metadata for what is supported.")
 
 
+def unknown_parameter(parameters: list[tuple[str, str]], name: str) -> Refused:
+    """By its place: what is no name of ours may be anything, a person's too."""
+    place = [known for known, _ in parameters].index(name) + 1
+    return bad_parameter(f"number {place}", "is not supported here")
+
+
 def read_moment(name: str, text: str) -> tuple[str, datetime, datetime]:
     """A FHIR date search value: its prefix, its first instant and the first after it. A bare day is a day of UTC, a time a millisecond."""
     found = _PREFIX.fullmatch(text.replace(" ", "+"))
@@ -107,7 +113,7 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
                     nhs_number = read_nhs_number(name, value)
                 case _ if names_a_person(name) or "handling=strict" in request.headers.get("prefer", ""):
                     # Left out in silence it would widen the answer to everybody.
-                    raise bad_parameter(name, "is not supported here")
+                    raise unknown_parameter(parameters, name)
                 case _:
                     pass
         asked = {"after_change": after_change, "since": since, "before": before, "count": count, "nhs_number": nhs_number}
@@ -245,7 +251,7 @@ def read_audit_search(parameters: list[tuple[str, str]]) -> AuditSearch:
             case "_format":
                 pass
             case _:
-                raise bad_parameter(name, "is not supported here")
+                raise unknown_parameter(parameters, name)
     return AuditSearch(**values)  # type: ignore[arg-type]  # names are AuditSearch's
 
 

@@ -39,6 +39,8 @@ def read_answer(body: bytes, task_id: str) -> GivenAnswer:
         content["note"] = task.note
     if task.starts_at:
         content["at"] = task.starts_at
+    if task.conditions and kind is AnswerKind.CAN_TAKE:
+        content["conditions"] = list(task.conditions)
     if kind is AnswerKind.CAN_TAKE and not task.starts_at:
         raise _invalid("restriction.period.start says when the home can take the person; it is missing")
     reason, known = task.code_of("statusReason"), CANNOT if kind is AnswerKind.CANNOT else ASK

@@ -4,11 +4,12 @@ import json
 from functools import cache
 from importlib.resources import files
 
-from exchange.fhir.codes import NHS_NUMBER
+from exchange.fhir.codes import CONTENT_DIGEST, NHS_NUMBER
 from exchange.intake.accept import instant
 from exchange.mailbox.collect import InboxItem
 from exchange.model import AnswerKind, DeliveryState
 from exchange.records import Answer, Part
+from exchange.transfer.match import read_label
 
 _URN = "urn:ietf:rfc:3986"
 _ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
@@ -54,7 +55,15 @@ def _badge_code(badge: str) -> str:
 
 def _attachment(part: Part, base: str) -> dict[str, object]:
     kind = "Bundle" if part.media_type == FHIR_JSON else "Binary"
-    return {"contentType": part.media_type, "url": f"{base}/fhir/{kind}/{part.id}", "size": part.size_bytes, "title": part.title.text()}
+    label = read_label(part.label)
+    return {
+        # Attachment.hash is SHA-1 in R4: not good enough to rely on.
+        "extension": [{"url": CONTENT_DIGEST, "valueString": label.digest}],
+        "contentType": part.media_type,
+        "url": f"{base}/fhir/{kind}/{part.id}",
+        "size": part.size_bytes,
+        "title": label.title,
+    }
 
 
 def answers_to(item: InboxItem) -> list[Answer]:
@@ -87,13 +96,18 @@ def task(item: InboxItem, base: str) -> dict[str, object]:
         "requester": {"identifier": {"system": _ODS, "value": delivery.sender_org}},
         "owner": {"identifier": {"system": _ODS, "value": delivery.recipient_org}},
     }
+    conditions, note = content.get("conditions", []), content.get("note")
+    if conditions:
+        # A reader that knows no outputs must not take a yes with conditions for a plain one.
+        body["statusReason"] = {"text": "Only if put right first: " + "; ".join(conditions)}
+        kind = {"coding": [{"system": _OURS + "task", "code": "condition", "display": "Only if put right first"}]}
+        body["output"] = [{"type": kind, "valueString": words} for words in conditions]
     if newest is not None and newest.reason_code:
-        reason: dict[str, object] = {"coding": [{"system": _OURS + "answer-reason", "code": newest.reason_code}]}
-        if content.get("note"):
-            reason["text"] = content["note"]
-        body["statusReason"] = reason
-    elif content.get("note"):
-        body["note"] = [{"text": content["note"]}]
+        coding = {"coding": [{"system": _OURS + "answer-reason", "code": newest.reason_code}]}
+        words = {"text": note} if note and not conditions else {}
+        body["statusReason"] = {**coding, **words, **body.get("statusReason", {})}  # type: ignore[dict-item]  # made above
+    if note and not (newest and newest.reason_code and not conditions):
+        body["note"] = [{"text": note}]
     if content.get("at"):
         body["restriction"] = {"period": {"start": content["at"]}}
     return body

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from exchange.model import AnswerKind
 from exchange.web.home import times
 from exchange.web.home.answers import ASK, CANNOT, Tried
-from exchange.web.home.facts import Kind, TransferFacts
+from exchange.web.home.facts import TransferFacts
 from exchange.web.home.inbox import answer_words
 
 Choice = Mapping[str, object]
@@ -37,9 +38,9 @@ class AnswerView:
 def answer_view(facts: TransferFacts, gaps: Sequence[tuple[str, str]], planned: str, now: datetime) -> AnswerView:
     """The box for one version. `gaps`: (rule, words) that a yes can hang on; `planned`: the expected leaving as the source wrote it."""
     tried = facts.tried or Tried("")
-    said = max((given for given in facts.answers if given.kind is not Kind.SEEN), key=lambda given: given.at, default=None)
+    said = max((given for given in facts.answers if given.kind is not AnswerKind.SEEN), key=lambda given: given.at, default=None)
     last = said or max(facts.answers, key=lambda given: given.at, default=None)
-    seen = [given for given in facts.answers if given.kind is Kind.SEEN and given.version == facts.version]
+    seen = [given for given in facts.answers if given.kind is AnswerKind.SEEN and given.version == facts.version]
     closed = ""
     if facts.withdrawn_at:
         closed = "The hospital took these papers back, so there is nothing to answer."

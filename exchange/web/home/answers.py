@@ -1,9 +1,12 @@
 """What a home can say about a version, in plain words: one table of codes, one check of a posted form."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+
+from exchange.records import Answer
 
 # Reasons why a home cannot take a person. The two that the hospital can mend come first; dataset.md section 6.
 CANNOT: Mapping[str, str] = {
@@ -64,6 +67,21 @@ class Tried:
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     conditions: tuple[str, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def given_words(answer: Answer) -> str:
+    """What an answer says after its kind: time, conditions, reason, question."""
+    content = json.loads(answer.content.open())
+    words = []
+    if content.get("at"):
+        words.append(f"from {content.get('at_words') or content['at']}")
+    if answer.reason_code:
+        words.append({**CANNOT, **ASK}.get(answer.reason_code, answer.reason_code))
+    if content.get("conditions"):
+        words.append("only if put right first: " + ", ".join(map(str, content["conditions"])))
+    if content.get("note"):
+        words.append(str(content["note"]))
+    return ". ".join(words)
 
 
 def _is_day(text: str) -> bool:

@@ -7,39 +7,30 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from exchange.model import AnswerKind
 from exchange.web.home.answers import Tried
 
 
 class Mark(StrEnum):
-    """The badge of a version. Withdrawn stands over the three of the gate."""
+    """The badge of a version. Withdrawn stands over the three of the gate, held is for the hospital's own pages."""
 
     COMPLETE = "complete"
     MISSING = "missing"
     LETTER_ONLY = "letter_only"
     WITHDRAWN = "withdrawn"
-
-
-class Kind(StrEnum):
-    """What an answer says."""
-
-    SEEN = "seen"
-    CAN_TAKE = "can_take"
-    CANNOT = "cannot"
-    AGREED = "agreed"
-    ASK = "ask"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around every page: whose home, who is signed in, trial or live, the hospital's desk for emergencies."""
+    """What stands around every page: whose home or hospital, its first page, who is signed in, trial or live, the desk for emergencies."""
 
     home: str
     who: str = field(repr=False)
     role: str
     is_trial: bool
     csrf: str = field(repr=False)
-    inbox_url: str
-    sign_out_url: str
+    start_url: str
     desk_phone: str = ""
     desk_who: str = ""
 
@@ -64,7 +55,7 @@ class Resident:
 class Given:
     """An answer that a named person gave to one version. `words`: the whole answer after its kind (time, conditions, reason, question)."""
 
-    kind: Kind
+    kind: AnswerKind
     words: str = field(repr=False)
     who: str = field(repr=False)
     at: datetime
@@ -111,6 +102,7 @@ class TransferFacts:
     withdrawn_at: datetime | None = None
     withdrawn_why: str = ""
     left_at: str = ""
+    ward_phone: str = ""
     override: str = ""
     tried: Tried | None = None
 

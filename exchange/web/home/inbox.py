@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from exchange.model import AnswerKind
 from exchange.web.home import times
-from exchange.web.home.facts import Frame, Given, InboxRow, Kind, Mark
+from exchange.web.home.facts import Frame, Given, InboxRow, Mark
 
 GROUPS = ("Not read yet", "Changed since you read it", "Not coming", "Late", "Read")
 UNREAD_GROUPS = frozenset(GROUPS[:3])
@@ -80,18 +81,18 @@ def badge_words(mark: Mark, missing: int) -> str:
             return f"{missing} missing"
         case Mark.LETTER_ONLY:
             return "Letter only: check by eye"
-        case Mark.WITHDRAWN:
-            return "Withdrawn"
+        case Mark.WITHDRAWN | Mark.HELD:
+            return mark.name.capitalize()
 
 
 def answer_words(given: Given, now: datetime, *, version: int) -> str:
     """`can take, today 08:00 (Priya Testworth, Sat 28 Nov, 02:11)`; an answer to an older version says so."""
     kind = {
-        Kind.SEEN: "read, no yes or no yet",
-        Kind.CAN_TAKE: "can take",
-        Kind.CANNOT: "cannot take",
-        Kind.AGREED: "admission agreed",
-        Kind.ASK: "question asked",
+        AnswerKind.SEEN: "read, no yes or no yet",
+        AnswerKind.CAN_TAKE: "can take",
+        AnswerKind.CANNOT: "cannot take",
+        AnswerKind.AGREED: "admission agreed",
+        AnswerKind.ASK: "question asked",
     }[given.kind]
     to = f"to version {given.version}: " if given.version != version else ""
     words = f": {given.words}" if given.words else ""

@@ -31,7 +31,7 @@ class Renderer:
 
     def __init__(self, static_url: str = "/static") -> None:
         self._environment = Environment(
-            loader=ChoiceLoader([PackageLoader("exchange.web.home"), PackageLoader("nhsuk_frontend_jinja")]),
+            loader=ChoiceLoader([PackageLoader(name) for name in ("exchange.web.home", "exchange.web.board", "nhsuk_frontend_jinja")]),
             autoescape=True,
             undefined=ChainableUndefined,  # the kit's macros need it; the pages' tests render every member of every view
             finalize=inert,

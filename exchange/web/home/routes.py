@@ -1,198 +1,36 @@
-"""The home's pages: a one-time link opens a session for a named person; list, papers, letters, answers. No script, no page cached."""
+"""The home's pages: list, papers, letters, answers. No script, no page cached."""
 
 import json
-import os
 import re
-from collections.abc import Callable
 from datetime import datetime
-from functools import wraps
-from hashlib import sha256
-from hmac import compare_digest
-from inspect import signature as signature_of
-from zoneinfo import ZoneInfo
 
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from starlette.datastructures import FormData
 
 from exchange.app import Exchange
-from exchange.config import Settings
-from exchange.directory import links
 from exchange.directory.links import SignedIn
-from exchange.errors import NotFound, Refused, WardpostError
+from exchange.errors import NotFound
+from exchange.fhir.shape import LONDON
 from exchange.mailbox.collect import InboxItem, Opened
-from exchange.model import HOME_ROLES, AnswerKind, Caller, DeliveryState, Environment, Role, Scope
-from exchange.records import Answer, Organisation, Part
-from exchange.web.auth.secrets import hash_secret, make_secret
-from exchange.web.errors import status_of
-from exchange.web.fhir.routes import read_form
+from exchange.model import AnswerKind, Caller, DeliveryState, Role, Scope
+from exchange.records import Answer, Part
+from exchange.transfer.match import read_label
 from exchange.web.home import answers
-from exchange.web.home.facts import (
-    Done,
-    ErrorFacts,
-    Frame,
-    Given,
-    InboxRow,
-    Kind,
-    LetterFacts,
-    LinkFacts,
-    Mark,
-    Read,
-    Resident,
-    TransferFacts,
-)  # fmt: skip
+from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.inbox import inbox_view
-from exchange.web.home.render import CONTENT_SECURITY_POLICY, STYLESHEET, Renderer
 from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import condition_words, transfer_view
+from exchange.web.home.view import TransferView, condition_words, transfer_view, withdrawn_words
+from exchange.web.session import HEADERS, Pages
 
-log = structlog.get_logger("wardpost.home")
-LONDON = ZoneInfo("Europe/London")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 FHIR_JSON = "application/fhir+json"
-# The longest question in a script of four bytes a letter, each written as %XX.
-MAX_PAGE_FORM_BYTES = 65_536
-_ROLE_WORDS = {"carer": "carer", "home_manager": "manager"}
 
 
-def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
-    """The routes under /home and /in."""
+def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
+    """The routes under /home."""
     router = APIRouter()
-    renderer = Renderer()
-    is_https = settings.public_url.startswith("https://")
-    cookie = "__Host-wardpost" if is_https else "wardpost"
-    is_trial = settings.environment is Environment.TRIAL
-    stylesheet = STYLESHEET.read_bytes()
-
-    def html(template: str, status: int = 200, **context: object) -> Response:
-        return Response(renderer.render(template, **context), status, HEADERS, "text/html; charset=utf-8")
-
-    def error_page(error: WardpostError, frame: Frame | None = None) -> Response:
-        status, _ = status_of(error)
-        title = {401: "You are signed out", 404: "Not found", 410: "This was taken back"}.get(status, "That did not work")
-        facts = ErrorFacts(title, error.message, error.next_step, error.code)
-        return html("error.html", status, frame=frame or _bare_frame(is_trial), error=facts)
-
-    def page(work: Callable[..., Response]) -> Callable[..., Response]:
-        """A page for a signed-in person of a home; every refusal is a page, too."""
-
-        @wraps(work)
-        def run(request: Request, **path: object) -> Response:
-            try:
-                return work(request, signed_in(request), **path)
-            except WardpostError as problem:
-                log.info("page_refused", code=problem.code)
-                return error_page(problem)
-
-        # FastAPI reads the signature: the person is ours to find, not a parameter of the request.
-        signature = signature_of(work)
-        kept = [parameter for name, parameter in signature.parameters.items() if parameter.annotation is not SignedIn]
-        run.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]  # read by inspect
-        return run
-
-    def signed_in(request: Request) -> SignedIn:
-        secret = request.cookies.get(cookie, "")
-        found = exchange.store.read(lambda uow: links.find_session(uow, hash_secret(secret))) if secret else None
-        if found is None or found.person.role not in HOME_ROLES:
-            raise Refused("token", "You are signed out, or were not active for 30 minutes.", next_step="Ask for a new link.")
-        exchange.store.write(lambda uow: links.touch(uow, found.session))
-        return found
-
-    def csrf_of(request: Request) -> str:
-        return sha256(b"wardpost/csrf/1" + request.cookies.get(cookie, "").encode()).hexdigest()
-
-    def frame_of(request: Request, who: SignedIn) -> Frame:
-        home, hospitals = exchange.store.read(
-            lambda uow: (uow.get(Organisation, who.person.org), uow.find(Organisation, kind="hospital", phone__ne=""))
-        )
-        desk = hospitals[0] if len(hospitals) == 1 else None  # with several, nobody can say which one this home wants
-        role = _ROLE_WORDS[str(who.person.role)]
-        return Frame(
-            home.name if home else who.person.org,
-            who.person.name.text(),
-            role,
-            is_trial,
-            csrf_of(request),
-            "/home",
-            "/home/sign-out",
-            desk.phone if desk else "",
-            desk.name if desk else "",
-        )
-
-    async def small_form(request: Request) -> FormData | WardpostError:
-        """The posted form, or why it is none; told on a page, after it is known who asks."""
-        try:
-            return FormData([*await read_form(request, MAX_PAGE_FORM_BYTES)])
-        except WardpostError as problem:
-            return problem
-
-    def checked_form(request: Request, form: FormData | WardpostError) -> FormData:
-        """Refuses a form from elsewhere."""
-        if isinstance(form, WardpostError):
-            raise form
-        site = request.headers.get("sec-fetch-site", "same-origin")
-        given = form.get("csrf", "")
-        same = compare_digest(str(given).encode("utf-8", "surrogatepass"), csrf_of(request).encode())
-        if site not in ("same-origin", "none") or not same:
-            raise Refused(
-                "form_from_elsewhere", "This form did not come from our page.", next_step="Go back, reload the page and send again."
-            )
-        return form
-
-    @router.get("/static/wardpost.css")
-    async def css() -> Response:
-        return Response(stylesheet, 200, {"Cache-Control": "public, max-age=31536000, immutable"}, "text/css")
-
-    @router.get("/")
-    def front() -> Response:
-        return RedirectResponse("/home", 303)
-
-    @router.get("/in/{secret}")
-    def show_link(secret: str) -> Response:
-        """GET and HEAD change nothing: mail scanners open links."""
-
-        found = exchange.store.read(lambda uow: links.describe(uow, hash_secret(secret)))
-        if found is None:
-            return error_page(links.spent())
-        name, home, until = found
-        now = exchange.store.read(lambda uow: uow.now)
-        facts = LinkFacts(name, home, f"/in/{secret}", spoken_at(until, now))
-        return html("link.html", frame=_bare_frame(is_trial), link=facts)
-
-    @router.post("/in/{secret}")
-    def use_link(secret: str) -> Response:
-        session = make_secret(os.urandom)
-        try:
-            exchange.store.write(lambda uow: links.use_link(uow, hash_secret(secret), hash_secret(session)))
-        except WardpostError as problem:
-            return error_page(problem)
-        answer = RedirectResponse("/home", 303, HEADERS)
-        answer.set_cookie(cookie, session, secure=is_https, httponly=True, samesite="lax", path="/")
-        return answer
-
-    @router.post("/home/sign-out")
-    async def sign_out(request: Request) -> Response:
-        posted = await small_form(request)
-
-        @page
-        def out(request: Request, who: SignedIn) -> Response:
-            checked_form(request, posted)
-            exchange.store.write(lambda uow: links.end_session(uow, who.session))
-            answer = html("error.html", frame=_bare_frame(is_trial), error=ErrorFacts("You are signed out", "Close this page."))
-            answer.delete_cookie(cookie, path="/", secure=is_https, httponly=True, samesite="lax")
-            return answer
-
-        return out(request)
 
     @router.get("/home")
-    @page
+    @pages.home
     def inbox(request: Request, who: SignedIn) -> Response:
         caller = Caller(who.person.org, person=who.person.id)
         items: list[InboxItem] = []
@@ -202,31 +40,30 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
             items += found
             after = found[-1].delivery.change if found else after
         now = exchange.store.read(lambda uow: uow.now)
-        frame = frame_of(request, who)
-        return html("inbox.html", frame=frame, view=inbox_view(inbox_rows(items), frame, now))
+        frame = pages.frame(request, who)
+        return pages.html("inbox.html", frame=frame, view=inbox_view(inbox_rows(items), frame, now))
 
     @router.get("/home/{transfer}")
-    @page
+    @pages.home
     def papers(request: Request, who: SignedIn, transfer: str) -> Response:
         return show_papers(request, who, transfer, None, None)
 
     @router.get("/home/{transfer}/version/{number}")
-    @page
+    @pages.home
     def old_papers(request: Request, who: SignedIn, transfer: str, number: str) -> Response:
         return show_papers(request, who, transfer, version_number(number), None)
 
     def show_papers(request: Request, who: SignedIn, transfer: str, number: int | None, tried: answers.Tried | None) -> Response:
         opened = exchange.open_version(Caller(who.person.org, person=who.person.id), transfer, number)
         now = exchange.store.read(lambda uow: uow.now)
-        frame = frame_of(request, who)
-        facts = transfer_facts(opened, frame, tried)
-        document = next((content for id, content in opened.contents.items() if _part(opened, id).media_type == FHIR_JSON), None)
-        bundle = json.loads(document) if document is not None else None
-        view = transfer_view(bundle, json.loads(opened.gate), facts, now)
-        return html("transfer.html", 422 if tried else 200, frame=frame, view=view)
+        frame = pages.frame(request, who)
+        before = view_of(opened.before, frame, now) if opened.before else None
+        view = view_of(opened, frame, now, tried, before)
+        status = 410 if opened.item.delivery.state is DeliveryState.WITHDRAWN else 422 if tried else 200
+        return pages.html("transfer.html", status, frame=frame, view=view)
 
     @router.get("/home/{transfer}/letters/{part_id}")
-    @page
+    @pages.home
     def letter(request: Request, who: SignedIn, transfer: str, part_id: str) -> Response:
         """One letter as it came. Shown by the browser's own viewer, in a sandbox."""
         part, content = exchange.collect_part(Caller(who.person.org, person=who.person.id), part_id)
@@ -238,11 +75,11 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
 
     @router.post("/home/{transfer}/answer")
     async def answer(request: Request, transfer: str) -> Response:
-        posted = await small_form(request)
+        posted = await pages.form(request)
 
-        @page
+        @pages.home
         def give(request: Request, who: SignedIn) -> Response:
-            form = checked_form(request, posted)
+            form = pages.checked(request, posted)
             kind, number = str(form.get("kind", "")), version_number(str(form.get("version", "")))
             fields = {name: str(value) for name, value in form.items() if name not in ("csrf", "kind", "version", "condition")}
             conditions = tuple(str(value) for value in form.getlist("condition"))
@@ -259,7 +96,7 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
         return give(request)
 
     @router.get("/home/{transfer}/answered/{answer_id}")
-    @page
+    @pages.home
     def answered(request: Request, who: SignedIn, transfer: str, answer_id: str) -> Response:
         given = exchange.store.read(lambda uow: uow.get(Answer, answer_id), Scope(who.person.org, Role.RECIPIENT))
         if given is None or given.transfer_id != transfer:
@@ -269,10 +106,10 @@ def home_router(exchange: Exchange, settings: Settings) -> APIRouter:
         title = {AnswerKind.SEEN: "Kept: you have read this", AnswerKind.ASK: "Your question was sent"}.get(
             given.kind, "Your answer was sent"
         )
-        words = given_words(given)
+        words = answers.given_words(given)
         name = f"{item.person.given} {item.person.family}".strip()
         done = Done(title, words, who.person.name.text(), spoken_at(given.answered_at, now), given.number, name, f"/home/{transfer}")
-        return html("answered.html", frame=frame_of(request, who), done=done)
+        return pages.html("answered.html", frame=pages.frame(request, who), done=done)
 
     return router
 
@@ -282,9 +119,13 @@ def version_number(text: str) -> int:
     return int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
 
 
-def _bare_frame(is_trial: bool) -> Frame:
-    """The frame of a page for nobody in particular."""
-    return Frame("", "", "", is_trial, "", "", "")
+def view_of(
+    opened: Opened, frame: Frame, now: datetime, tried: answers.Tried | None = None, before: TransferView | None = None
+) -> TransferView:
+    """A version as its page shows it, compared with the one that was read before."""
+    document = next((content for id, content in opened.contents.items() if _part(opened, id).media_type == FHIR_JSON), None)
+    bundle = json.loads(document) if document is not None else None
+    return transfer_view(bundle, json.loads(opened.gate), transfer_facts(opened, frame, tried), now, before)
 
 
 def _part(opened: Opened, part_id: str) -> Part:
@@ -316,20 +157,13 @@ def inbox_rows(items: list[InboxItem]) -> list[InboxRow]:
                 read_version=max(reads, default=None),
                 answer=_given(last, "") if last else None,
                 withdrawn_at=item.delivery.updated_at if withdrawn else None,
-                withdrawn_why=_WITHDRAWN.get(item.transfer.withdrawn_reason, ""),
+                withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
                 is_withdrawal_seen=item.delivery.withdrawal_seen_at is not None,
                 left_at=item.person.left_at,
                 ward_phone=item.person.ward_phone,
             )
         )
     return rows
-
-
-_WITHDRAWN = {
-    "discharge_cancelled": "The discharge is off: the person is staying in hospital.",
-    "admission_cancelled": "The hospital cancelled the stay.",
-    "redirected": "The person goes to another home.",
-}
 
 
 def mark_of(badge: str) -> Mark:
@@ -349,7 +183,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
     base = f"/home/{item.transfer.id}"
     letters = tuple(
         LetterFacts(
-            part.title.text(),
+            read_label(part.label).title,
             part.media_type,
             part.size_bytes,
             f"{base}/letters/{part.id}",
@@ -374,30 +208,16 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
         answers=tuple(_given(answer, names.get(answer.person_id or "", answer.client_id or "")) for answer in item.answers),
         letters=letters,
         replaced_at=delivery.updated_at if delivery.state is DeliveryState.REPLACED else None,
-        withdrawn_at=delivery.updated_at if withdrawn else None,
-        withdrawn_why=_WITHDRAWN.get(item.transfer.withdrawn_reason, ""),
+        withdrawn_at=(item.transfer.withdrawn_at or delivery.updated_at) if withdrawn else None,
+        withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
         left_at=item.person.left_at,
+        ward_phone=item.person.ward_phone,
         tried=tried,
     )
 
 
 def _given(answer: Answer, who: str) -> Given:
-    return Given(Kind(str(answer.kind)), given_words(answer), who, answer.answered_at, answer.number)
-
-
-def given_words(answer: Answer) -> str:
-    """What an answer says after its kind: time, conditions, reason, question."""
-    content = json.loads(answer.content.open())
-    words = []
-    if content.get("at"):
-        words.append(f"from {content.get('at_words') or content['at']}")
-    if answer.reason_code:
-        words.append({**answers.CANNOT, **answers.ASK}.get(answer.reason_code, answer.reason_code))
-    if content.get("conditions"):
-        words.append("only if put right first: " + ", ".join(map(str, content["conditions"])))
-    if content.get("note"):
-        words.append(str(content["note"]))
-    return ". ".join(words)
+    return Given(answer.kind, answers.given_words(answer), who, answer.answered_at, answer.number)
 
 
 def read_answer(kind: str, fields: dict[str, str], conditions: tuple[str, ...], planned: str) -> tuple[str, dict[str, object]]:

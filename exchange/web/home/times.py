@@ -97,3 +97,29 @@ def hours_since(found: datetime | date, now: datetime) -> int:
     if not isinstance(found, datetime):
         found = datetime(found.year, found.month, found.day, tzinfo=LONDON) + timedelta(days=1)
     return int((now.astimezone(UTC) - found.astimezone(UTC)).total_seconds() // 3600)
+
+
+def exact(instant: datetime, now: datetime) -> str:
+    """`Sat 28 Nov, 06:30 GMT`: for a record of what happened, where an hour that came twice must not be mistaken."""
+    local = instant.astimezone(LONDON)
+    return f"{day(local.date(), now, short=True)}, {local:%H:%M} {local.tzname()}"
+
+
+def near(found: date, now: datetime) -> str:
+    """`Today`, `Tomorrow`, `Sat 28 Nov`: for a list that says its own day."""
+    days = (found - now.astimezone(LONDON).date()).days
+    return {0: "Today", 1: "Tomorrow", -1: "Yesterday"}.get(days) or day(found, now, short=True)
+
+
+def span(length: timedelta) -> str:
+    """A length of time, no more exact than it helps: `20 min`, `2 h 20 min`, `20 h`, `3 days`."""
+    minutes = int(length.total_seconds() // 60)
+    if minutes >= 48 * 60:
+        return f"{minutes // 1440} days"
+    hours = f"{minutes // 60} h" if minutes >= 60 else ""
+    return " ".join(filter(None, (hours, f"{minutes % 60} min" if not hours or (minutes < 1200 and minutes % 60) else "")))
+
+
+def apart(found: datetime, now: datetime) -> str:
+    """How far away a moment is: `in 2 h 20 min`, `3 days ago`."""
+    return f"in {span(found - now)}" if found > now else f"{span(now - found)} ago"

@@ -10,6 +10,7 @@ from datetime import datetime
 from exchange.fhir import codes
 from exchange.web.home import alerts, times
 from exchange.web.home.answer_box import AnswerView, answer_view
+from exchange.web.home.changes import MEDICINE, Change, changes
 from exchange.web.home.facts import Mark, Read, TransferFacts, dialled
 from exchange.web.home.inbox import Badge, answer_words, badge_words
 from exchange.web.home.letters import Letter, letters_view, newest_letter, signed
@@ -90,6 +91,13 @@ class TransferView:
     history: tuple[tuple[str, str], ...]
     answer: AnswerView
     made: str
+    transfer_id: str
+    has_document: bool
+    stale: str
+    changes: tuple[Change, ...] = ()
+    read_before: str = ""
+    before_version: int = 0
+    changed_cards: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 # Blocks of the page and the sections of the document in them, with our heading ("" for the first). The rest stands in the record.
@@ -120,11 +128,15 @@ _ELSEWHERE = frozenset((*_OWN_WORDS, "contact-for-further-information", *(code f
 _CONTACT_LABELS = {"ward": "Ward", "out-of-hours": "Next to try", "medicines": "Medicines"}
 
 
-def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts, now: datetime) -> TransferView:
-    """One version as its page shows it. `bundle` None: only letters came. `gate`: the GateResult of this version as plain JSON."""
+def transfer_view(
+    bundle: Resource | None, gate: Resource, facts: TransferFacts, now: datetime, before: TransferView | None = None
+) -> TransferView:
+    """One version as its page shows it. `bundle` None: only letters came. `gate`: the GateResult of this version as plain JSON.
+    `before`: the version that was read before this one; what changed since is worked out from the two.
+    """
     papers = Papers(bundle)
     who, ward = facts.resident, _ward(papers) or facts.resident.ward
-    gaps = () if facts.withdrawn_at else _gaps(gate, "gaps", ward, now)
+    gaps = () if facts.withdrawn_at else read_gaps(gate, "gaps", ward, now)
     mark = Mark.WITHDRAWN if facts.withdrawn_at else _mark(gate, bundle)
     badge = Badge(mark, badge_words(mark, len(gaps)))
     name = person_name(papers.patient) or who.name
@@ -137,12 +149,12 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
         papers, has_list=text(gate, "profile") not in LETTER_PROFILES, letter=f"{signed(newest, now)}." if newest else "", now=now
     )
     tried = facts.tried
-    return TransferView(
+    view = TransferView(
         title=("Error: " if tried and tried.errors else "") + f"{name}: {badge.words}",
         name=name,
         first_name=_first_name(papers.patient) or name,
         born=value(times.birth(text(papers.patient, "birthDate") or who.birth_date, now)),
-        nhs_number=value(_spaced(_nhs_number(papers.patient) or who.nhs_number)),
+        nhs_number=value(spaced(_nhs_number(papers.patient) or who.nhs_number)),
         badge=badge,
         version=facts.version,
         published=times.at(facts.published_at, now),
@@ -152,7 +164,7 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
         notices=tuple(_notices(facts, name, now)),
         gaps_title=f"{len(gaps)} thing{' is' if len(gaps) == 1 else 's are'} missing",
         gaps=gaps,
-        warnings=_gaps(gate, "warnings", ward, now),
+        warnings=read_gaps(gate, "warnings", ward, now),
         override=facts.override,
         call=calls[0] if calls else None,
         others=calls[1:],
@@ -169,6 +181,29 @@ def transfer_view(bundle: Resource | None, gate: Resource, facts: TransferFacts,
         history=tuple(_history(papers, facts, now)),
         answer=answer_view(facts, [(gap.rule, gap.title) for gap in gaps], _coming_at(papers, facts), now),
         made=times.at(now, now),
+        transfer_id=facts.transfer_id,
+        has_document=bundle is not None,
+        stale="NOT VALID: taken back" if facts.withdrawn_at else "OUT OF DATE" if facts.version < facts.newest_version else "",
+    )
+    return _with_changes(view, before, facts, now) if before is not None else view
+
+
+def _with_changes(view: TransferView, before: TransferView, facts: TransferFacts, now: datetime) -> TransferView:
+    """The view with what changed since `before`. Until somebody says that it is read, this stands first and in the title."""
+    found, read = changes(before, view), _read_before(facts)
+    lead = f"{read.who or 'Somebody here'} read version {read.version} on {times.at(read.at, now)}. " if read else ""
+    marks = {
+        change.title.rpartition(": ")[0]: ", ".join(filter(None, (line.label.lower() for line in change.lines)))
+        for change in found if change.area == MEDICINE
+    }  # fmt: skip
+    return replace(
+        view,
+        title=view.title if not read else f"Changed: {view.title}",
+        changes=found,
+        read_before=f"{lead}Version {facts.version} came on {times.at(facts.published_at, now)}." if read else "",
+        before_version=before.version,
+        changed_cards=marks,
+        notices=tuple(notice for notice in view.notices if not notice.is_calm),
     )
 
 
@@ -194,7 +229,7 @@ def _nhs_number(patient: Resource) -> str:
     return next((text(found, "value") for found in each(patient, "identifier") if text(found, "system") == codes.NHS_NUMBER), "")
 
 
-def _spaced(number: str) -> str:
+def spaced(number: str) -> str:
     return f"{number[:3]} {number[3:6]} {number[6:]}" if len(number) == 10 and number.isdigit() else number
 
 
@@ -226,17 +261,34 @@ def _coming(papers: Papers, facts: TransferFacts, now: datetime) -> Value:
     return value(words, source="expected time of leaving" if words else "")
 
 
+_WITHDRAWN = {
+    "discharge_cancelled": "The discharge is off: the person is staying in hospital.",
+    "admission_cancelled": "The hospital cancelled the stay.",
+    "redirected": "The person goes to another home.",
+}
+
+
+def withdrawn_words(reason: str) -> str:
+    """Why papers were taken back, in a sentence; "" for a reason that has none."""
+    return _WITHDRAWN.get(reason, "")
+
+
 def _papers_words(facts: TransferFacts, now: datetime) -> str:
     if facts.withdrawn_at:
         return f"Version {facts.version}, {times.at(facts.published_at, now)}: taken back."
-    newest = "the newest" if facts.version >= facts.newest_version else f"out of date, version {facts.newest_version} has come"
-    return f"Version {facts.version}, {times.at(facts.published_at, now)}: {newest}."
+    if facts.version < facts.newest_version:
+        return f"Version {facts.version}, {times.at(facts.published_at, now)}: out of date, version {facts.newest_version} has come."
+    older = {1: "", 2: " Prints of version 1 are not valid."}.get(facts.version, " Prints of older versions are not valid.")
+    return f"Version {facts.version}, {times.at(facts.published_at, now)}: the newest.{older}"
 
 
 def _notices(facts: TransferFacts, name: str, now: datetime) -> Iterator[Notice]:
     if facts.withdrawn_at:
         why = f" {facts.withdrawn_why.rstrip('.')}." if facts.withdrawn_why else ""
-        taken = f"The hospital took this back on {times.at(facts.withdrawn_at, now)}.{why} Throw away any print."
+        who = facts.resident.hospital or "The hospital"
+        taken = (
+            f"{who} took this back on {times.at(facts.withdrawn_at, now)}.{why} Throw away any print. If the person comes, call the ward."
+        )
         yield Notice(f"{name} is not coming", taken, "back")
     elif facts.version < facts.newest_version:
         came = f" on {times.at(facts.replaced_at, now)}" if facts.replaced_at else ""
@@ -280,7 +332,7 @@ _OWNERS = {
 }
 
 
-def _gaps(gate: Resource, name: str, ward: str, now: datetime) -> tuple[Gap, ...]:
+def read_gaps(gate: Resource, name: str, ward: str, now: datetime) -> tuple[Gap, ...]:
     """The gate's gaps (or, by name, its warnings) in the gate's order."""
     return tuple(
         Gap(
@@ -310,6 +362,9 @@ def _calls(papers: Papers, facts: TransferFacts) -> Iterator[Call]:
             phone = text(role, "telecom", 0, "value")
             who = text(role, "code", 0, "text")
             found[kind] = Call(_CONTACT_LABELS.get(kind, "Also"), who, phone, dialled(phone), value(text(role, "availabilityExceptions")))
+    if "ward" not in found and facts.ward_phone:
+        ward = facts.resident.ward or "The ward"
+        found["ward"] = Call("Ward", ward, facts.ward_phone, dialled(facts.ward_phone), Value("none", ""))
     for kind in dict.fromkeys((*_CONTACT_LABELS, *found)):
         if kind in found and found[kind].phone:
             yield found[kind]

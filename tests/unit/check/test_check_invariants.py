@@ -13,10 +13,13 @@ import fhirpathpy
 import pytest
 from fhirpathpy.models import models
 
+from exchange.check.compile import own_resources
 from exchange.check.invariants import INVARIANTS
 from exchange.fhir.r4.tables import Facts, TypeTables
 
 EXPRESSIONS: dict[str, list[str]] = json.loads((Path(__file__).parent / "expressions.json").read_text())
+OURS = [element for found in own_resources() for element in found.get("differential", {}).get("element", ())]
+EXPRESSIONS |= {rule["key"]: [element["path"], rule["expression"]] for element in OURS for rule in element.get("constraint", ())}
 TYPES = TypeTables.load()
 # Rules that no value of the tested kind can break, and why.
 UNBREAKABLE = {
@@ -26,7 +29,7 @@ UNBREAKABLE = {
     "ppc-5": "asks for a system that no resource has",
 }
 # Rules that the engine cannot evaluate or evaluates against the standard: cases of their own below.
-OWN_CASES = {"dom-3", "que-7", "ras-1", "ras-2", "rng-2", "tim-9", "vs-1"}
+OWN_CASES = {"dom-3", "que-7", "ras-1", "ras-2", "rng-2", "tim-9", "vs-1", "wp-doc-1", "wp-doc-2", "wp-pat-1"}
 # Absent elements that make the published expression empty, which engines take either way; their absence has an issue of its own.
 ALWAYS = {"bdl-8": {"fullUrl"}, "que-2": {"linkId", "item"}}
 _DATES = ["2020-05-06T10:00:00Z", "2020-05-07T10:00:00Z", "2020-05-07T11:30:00Z", "2021-05-07T10:00:00Z"]
@@ -135,6 +138,15 @@ def test_the_rule_agrees_with_its_published_expression(key: str) -> None:
     assert seen[False] or key in UNBREAKABLE, f"{key} was never broken"
 
 
+def _entry(url: str, target: str) -> dict[str, Any]:
+    resource = {"resourceType": "List", "id": url.rpartition(":")[2], "subject": {"reference": target}}
+    return {"fullUrl": url, "resource": resource}
+
+
+def _nhs(number: str) -> dict[str, Any]:
+    return {"system": "https://fhir.nhs.uk/Id/nhs-number", "value": number}
+
+
 CASES: list[tuple[str, dict[str, Any], bool]] = [
     # dom-3: referred to, referring back, or neither
     ("dom-3", {"contained": [{"id": "a"}], "subject": {"reference": "#a"}}, True),
@@ -167,6 +179,13 @@ CASES: list[tuple[str, dict[str, Any], bool]] = [
     ("per-1", {"start": "2019", "end": "2020-05"}, True),
     ("per-1", {"start": "2020-06", "end": "2020-06"}, True),
     ("per-1", {"start": "2020-06-02"}, True),
+    ("wp-doc-1", {"resourceType": "Bundle", "entry": [_entry("urn:uuid:a", "urn:uuid:b"), _entry("urn:uuid:b", "urn:uuid:a")]}, True),
+    ("wp-doc-1", {"resourceType": "Bundle", "entry": [_entry("urn:uuid:a", "urn:uuid:b")]}, False),
+    ("wp-doc-2", _entry("urn:uuid:a", "urn:uuid:b"), True),
+    ("wp-doc-2", {"fullUrl": "urn:uuid:b", "resource": {"resourceType": "List", "id": "a"}}, False),
+    ("wp-pat-1", {"resourceType": "Patient", "identifier": [_nhs("9990000018"), {"system": "x", "value": "1"}]}, True),
+    ("wp-pat-1", {"resourceType": "Patient", "identifier": [_nhs("9990000018"), _nhs("9990000027")]}, False),
+    ("wp-pat-1", {"resourceType": "Patient", "identifier": [_nhs("999000001")]}, False),
 ]
 
 

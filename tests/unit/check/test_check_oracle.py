@@ -10,4 +10,4 @@ from tests.oracle import run
 @pytest.mark.skipif(not os.environ.get("WARDPOST_ORACLE"), reason="WARDPOST_ORACLE is not set")
 @pytest.mark.skipif(bool(run.missing()), reason="Maven, Java or ../shared is not here")
 def test_the_checker_agrees_with_the_engine() -> None:
-    assert run.main(["--count", "300", "--seed", "7", "--quiet", "--agreement", "90"]) == 0
+    assert run.main(["--count", "300", "--seed", "7", "--quiet", "--agreement", "99"]) == 0

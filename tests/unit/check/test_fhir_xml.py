@@ -79,7 +79,7 @@ def test_comments_and_instructions_go_and_the_rest_stays() -> None:
         ("xml-syntax", ""),
         ("xml-doctype", f"<!DOCTYPE Patient><Patient {NS}/>"),
         ("xml-doctype", f'<!DOCTYPE Patient [<!ENTITY a SYSTEM "file:///etc/hostname">]><Patient {NS}><id value="x"/></Patient>'),
-        ("xml-syntax", f'<!DOCTYPE P [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "{"&a;" * 100}"><!ENTITY c "{"&b;" * 1000}"><!ENTITY d "{"&c;" * 1000}">]><P {NS}>&d;</P>'),
+        ("xml-limit", f'<!DOCTYPE P [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "{"&a;" * 100}"><!ENTITY c "{"&b;" * 1000}"><!ENTITY d "{"&c;" * 1000}">]><P {NS}>&d;</P>'),
         ("xml-type", "<Patient/>"),
         ("xml-type", f"<HumanName {NS}/>"),
         ("xml-type", f"<Bundle {NS}><entry><resource/></entry></Bundle>"),

@@ -252,7 +252,7 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("media_type", TEXT, nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("title", sa.LargeBinary(), nullable=False),
+        sa.Column("label", sa.LargeBinary(), nullable=False),
         sa.Column("jwe", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_part")),
         sa.UniqueConstraint("version_id", "position", name=op.f("uq_part_version_id_position")),
@@ -277,6 +277,7 @@ def upgrade() -> None:
         sa.Column("port", sa.BigInteger(), nullable=False),
         sa.Column("profile", TEXT, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sender")),
     )
     op.create_index(op.f("ix_sender_org"), "sender", ["org"], unique=False)
@@ -302,12 +303,15 @@ def upgrade() -> None:
         sa.Column("visit_id_index_key", sa.BigInteger(), nullable=True),
         sa.Column("nhs_number_index", sa.LargeBinary(), nullable=True),
         sa.Column("nhs_number_index_key", sa.BigInteger(), nullable=True),
+        sa.Column("local_id_index", sa.LargeBinary(), nullable=True),
+        sa.Column("local_id_index_key", sa.BigInteger(), nullable=True),
         sa.Column("identity", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stay")),
     )
     op.create_index(
         op.f("ix_stay_nhs_number_index_nhs_number_index_key"), "stay", ["nhs_number_index", "nhs_number_index_key"], unique=False
     )
+    op.create_index(op.f("ix_stay_local_id_index_local_id_index_key"), "stay", ["local_id_index", "local_id_index_key"], unique=False)
     op.create_index(op.f("ix_stay_sender_org_visit_id_index"), "stay", ["sender_org", "visit_id_index"], unique=False)
     op.create_index(op.f("ix_stay_visit_id_index_visit_id_index_key"), "stay", ["visit_id_index", "visit_id_index_key"], unique=False)
     op.create_table(

@@ -1,0 +1,133 @@
+"""Every state of the hospital's pages, made from synthetic rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
+from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
+from exchange.transfer.status import Standing
+from exchange.web.board.transfer import transfer_page
+from exchange.web.board.view import board_view
+from exchange.web.home import Renderer
+from exchange.web.home.facts import Frame
+
+NOW = datetime(2026, 11, 27, 14, 10, tzinfo=UTC)  # a Friday
+FRAME = Frame("Examplebridge General Hospital", "Leah Mockworth", "discharge desk", True, "csrf-token", "/board")
+NAMES = {"p1": "Priya Testworth", "p2": "Rob Trialman"}
+LONG_NAME = "Wilhelmina-Konstantina Featherstonehaugh-Cholmondeley-Majoribanks"
+MEADOW = Organisation("VZZ01", "Sample Meadow", "home", "1 Rehearsal Row", "Testmouth", "NM4 7QA", "01632 960111", has_mailbox=True)
+
+
+def gap(owner: str, title: str, due: str = "2026-11-27T15:30:00+00:00", detail: str = "") -> dict[str, object]:
+    words = {"rule": f"00-{title}", "row": "00", "what": title, "why": "It hurts without it.", "closes": "The ward says it."}
+    return {**words, "title": title, "owner": owner, "due": due, "detail": detail, "state": "missing", "at_once": due < NOW.isoformat()}
+
+
+def standing(
+    name: str,
+    leaving: str,
+    *gaps: dict[str, object],
+    born: str = "1938-03-03",
+    ward: str = "Ward 6",
+    home: Organisation | None = MEADOW,
+    opened: int | None = None,
+    answer: AnswerKind | None = None,
+    reason: str = "",
+    note: Mapping[str, object] | None = None,
+    to: int = 1,
+    versions: int = 1,
+    badge: str = "",
+    withdrawn: str = "",
+    hold: HoldKind | None = None,
+    collected: bool = False,
+    left: str = "",
+) -> Standing:
+    """One transfer. `opened`: minutes ago, of the newest version; `answer` an hour ago, to version `to`."""
+    id = name.lower().replace(" ", "-")
+    given, _, family = name.rpartition(" ")
+    person = {"given": given, "family": family, "birth_date": born, "nhs_number": "9993142077", "ward": ward, "left_at": left}
+    gate = {"gaps": list(gaps), "warnings": [gap("ward", "The time of leaving")] if gaps else []}
+    words = badge or (f"{len(gaps)} missing" if gaps else "papers complete")
+    sent = NOW - timedelta(hours=5)
+    state = TransferState.WITHDRAWN if withdrawn else TransferState.PUBLISHED if versions else TransferState.POSSIBLE
+    picked = sent - timedelta(hours=2) if home else None
+    transfer = Transfer(
+        id, f"stay-{id}", "RZZ01", home.id if home else None, state, sent - timedelta(days=1), picked, "p2",
+        leaving, versions, NOW - timedelta(hours=1) if withdrawn else None, withdrawn,
+    )  # fmt: skip
+    made, put = [], []
+    for n in range(1, versions + 1):
+        at, is_new = sent + timedelta(hours=n), n == versions
+        made.append(Version(f"{id}-{n}", id, "RZZ01", "VZZ01", n, at, "", "", words, "", "", Sealed.of(json.dumps(gate)), Sealed.of(""),
+                            Sealed.of(json.dumps(person)), None))  # fmt: skip
+        seen = NOW - timedelta(minutes=opened) if opened is not None and is_new else None
+        now_is = DeliveryState.WITHDRAWN if withdrawn else DeliveryState.CURRENT if is_new else DeliveryState.REPLACED
+        put.append(Delivery(f"{id}-d{n}", id, f"{id}-{n}", n, "RZZ01", "VZZ01", f"{id}-e{n}", n, n, at, at, now_is,
+                            at if collected else None, seen, "p1" if seen else None))  # fmt: skip
+    said = ()
+    if answer is not None:
+        body = Sealed.of(json.dumps(dict(note or {})))
+        said = (Answer(f"{id}-a", f"{id}-d{to}", id, to, "RZZ01", "VZZ01", answer, reason, "p1", None, NOW - timedelta(minutes=65), body),)
+    holds = (Hold(f"{hold}:{id}", hold, "RZZ01", "ward; then the discharge contact", "x", sent, NOW - timedelta(hours=2)),) if hold else ()
+    identity = Sealed.of(json.dumps({k: v for k, v in person.items() if k not in ("ward", "left_at")}))
+    stay = Stay(f"stay-{id}", "RZZ01", sent, visit_id=None, nhs_number=None, identity=identity)
+    return Standing(transfer, stay, home, tuple(made), tuple(put), said, holds)
+
+
+def many() -> list[Standing]:
+    """The people of the design's board, one in every state."""
+    lodge = replace(MEADOW, id="VZZ02", name="Placeholder Lodge", phone="01632 960112")
+    noon = "2026-11-27T12:00:00+00:00"
+    return [
+        standing("Albert Demowell", "2026-11-27T16:30:00+00:00", gap("pharmacy", "Supply", detail="Insulin pens not in the bag"),
+                 gap("ward", "Last insulin dose"), ward="Ward 2", home=lodge),
+        standing("Harold Sampleton", "2026-11-27T18:00:00+00:00", ward="Ward 4", opened=40, answer=AnswerKind.CAN_TAKE,
+                 note={"at": "x", "at_words": "the planned time"}),
+        standing("Edith Testperson", "2026-11-28", gap("ward", "Skin", noon), gap("ward", "Resuscitation form", noon),
+                 gap("pharmacy", "Supply", "2026-11-27T17:00:00+00:00", "Not in the bag, no plan: Co-careldopa 25mg/100mg tablets")),
+        standing("Winifred Mockridge", "2026-11-28T10:00:00+00:00", gap("doctor", "Is the old aspirin stopped?"),
+                 opened=70, answer=AnswerKind.ASK, reason="Q03", note={"note": "Is the old aspirin stopped, now that apixaban is new?"}),
+        standing("Stanley Fakeman", "2026-11-29", ward="Ward 9", badge="letter only", opened=90),
+        standing("Reginald Mockham", "2026-11-29T14:00:00+00:00", ward="", home=None, versions=0, hold=HoldKind.UNADDRESSED),
+        standing("Mavis Exampley", "2026-11-30T10:00:00+00:00", ward="Ward 4", versions=3, answer=AnswerKind.CAN_TAKE, to=2,
+                 note={"at": "x", "at_words": "10:00 on Monday 30 November", "conditions": ["The skin check"]}),
+        standing("Doreen Demowell", "2026-12-01", gap("ward", "Skin", "2026-11-30T12:00:00+00:00"), ward="Ward 2", opened=30,
+                 answer=AnswerKind.CANNOT, reason="D02", note={"note": "She needs two people at night."}),
+        standing("Joan Trialby", "2026-11-28T11:00:00+00:00", ward="Ward 2", withdrawn="discharge_cancelled"),
+        standing("Percy Latecomer", "2026-11-25T11:00:00+00:00", ward="Ward 1", opened=30),
+        standing("Nora Nodate", "", ward="Ward 3", collected=True),
+    ]  # fmt: skip
+
+
+def crowd(count: int) -> list[Standing]:
+    return [
+        standing(f"Sample Person{n:03}", f"2026-11-28T{n % 24:02}:00:00+00:00", *([gap("ward", "Skin")] * (n % 3))) for n in range(count)
+    ]
+
+
+def pages() -> Mapping[str, bytes]:
+    """Name → HTML of every page and state."""
+    render = Renderer(static_url=".").render
+
+    def board(*found: Standing, **more: object) -> bytes:
+        return render("board.html", frame=FRAME, view=board_view(found, NOW, **more))  # type: ignore[arg-type]  # members by name
+
+    def one(found: Standing) -> bytes:
+        return render("board_transfer.html", frame=FRAME, view=transfer_page(found, NAMES, NOW))
+
+    known = {found.transfer.id: found for found in many()}
+    long = standing(LONG_NAME, "2026-11-28", gap("ward", "Skin", detail="x" * 90), home=replace(MEADOW, name=LONG_NAME))
+    return {
+        "board-empty": board(),
+        "board-one": board(known["harold-sampleton"]),
+        "board-many": board(*known.values()),
+        "board-act": board(*known.values(), shown="act"),
+        "board-owner": board(*known.values(), owner="Pharmacy"),
+        "board-none-fits": board(known["harold-sampleton"], shown="act"),
+        "board-long": board(long),
+        "board-paged": board(*crowd(60), page=2),
+        **{f"board-{id}": one(found) for id, found in known.items()},
+        "board-transfer-long": one(long),
+    }
