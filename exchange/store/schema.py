@@ -7,6 +7,7 @@ import types
 import typing
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 from sqlmodel import Field, SQLModel
 
 from exchange.records import TABLES, Record
@@ -18,9 +19,15 @@ SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
 }
 
+
+@compiles(sa.Text, "postgresql")
+def _text(*_: object, **__: object) -> str:
+    """Every text column sorts by bytes, as on SQLite, whatever the language of the database."""
+    return 'TEXT COLLATE "C"'
+
+
 _PYTHON = {"sealed": bytes, "instant": int, "bool": bool, "enum": str}
-_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-_SQL: dict[type, sa.types.TypeEngine[typing.Any]] = {str: _TEXT, int: sa.BigInteger(), bytes: sa.LargeBinary(), bool: sa.Boolean()}
+_SQL: dict[type, sa.types.TypeEngine[typing.Any]] = {str: sa.Text(), int: sa.BigInteger(), bytes: sa.LargeBinary(), bool: sa.Boolean()}
 
 
 def _model(record: type[Record]) -> type[SQLModel]:

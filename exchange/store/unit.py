@@ -158,10 +158,12 @@ class Unit:
             if column.kind == "indexed":
                 parts.append(_indexed_condition(column, value, values))
             elif operator == "in":
-                items = list(cast("Sequence[object]", value))
+                items = [item for item in cast("Sequence[object]", value) if not _is_nowhere(item)]
                 marks = [f":{field_name}_{i}" for i in range(len(items))]
                 values.update({f"{field_name}_{i}": column.to_sql(v) for i, v in enumerate(items)})
                 parts.append(f"{field_name} IN ({', '.join(marks)})" if items else "1 = 0")
+            elif _is_nowhere(value):
+                parts.append("1 = 0")
             elif value is None:
                 parts.append(f"{field_name} IS {'NOT ' if operator == 'ne' else ''}NULL")
             else:
@@ -297,6 +299,11 @@ class Unit:
         if not value:
             return None
         return Sealed(lambda: self._open(table, column, row, self._now_or_later(lambda unit: unit.cell(kind, column, row))))
+
+
+def _is_nowhere(value: object) -> bool:
+    """A text with NUL, from an address: PostgreSQL keeps none and refuses to look for one."""
+    return isinstance(value, str) and "\0" in value
 
 
 def _erased() -> Gone:

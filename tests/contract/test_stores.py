@@ -147,6 +147,11 @@ def test_texts_sort_by_bytes_and_bytes_come_back(kit: Kit) -> None:
     assert kit.exchange.store.read(lambda uow: uow.find(Stay))[0].identity.open() == secret
 
 
+def test_a_text_with_nul_is_nowhere(kit: Kit) -> None:
+    assert kit.exchange.store.read(lambda uow: uow.get(Organisation, "VZZ\x0001")) is None
+    assert kit.exchange.store.read(lambda uow: uow.find(Organisation, id__in=["\x00"]) + uow.find(Organisation, name="\x00")) == []
+
+
 def test_a_read_sees_one_moment(kit: Kit) -> None:
     def look(uow: UnitOfWork) -> tuple[int, int]:
         before = uow.count(BusOffset)
@@ -396,6 +401,14 @@ def test_an_error_that_the_work_hides_is_no_silent_rollback(postgres: Kit) -> No
 
 
 @pytest.mark.services
+def test_every_text_column_sorts_by_bytes(postgres: Kit) -> None:
+    others = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    others += " AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"
+    with psycopg.connect(postgres.settings.postgres, autocommit=True) as link:
+        assert link.execute(others).fetchall() == []
+
+
+@pytest.mark.services
 def test_durability_is_asked_for_whatever_the_server_says(postgres: Kit) -> None:
     def look(uow: UnitOfWork) -> list[object]:
         names = ("synchronous_commit", "transaction_isolation")
@@ -408,16 +421,18 @@ def test_durability_is_asked_for_whatever_the_server_says(postgres: Kit) -> None
 @pytest.mark.services
 def test_connections_that_are_cut_are_replaced(postgres: Kit) -> None:
     store = postgres.exchange.store
-    end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+
+    def end(pids: list[int]) -> None:
+        with psycopg.connect(postgres.settings.postgres, autocommit=True) as link:
+            link.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", [pids])
+
     store.write(lambda uow: uow.insert(BusOffset("before", 1)))
-    with psycopg.connect(postgres.settings.postgres, autocommit=True) as link:
-        link.execute(end_all)
+    end([idle.raw.info.backend_pid for idle in store._idle.queue])  # type: ignore[attr-defined]  # the store's own
     store.write(lambda uow: uow.insert(BusOffset("after", 1)))
 
     def cut(uow: UnitOfWork) -> None:
         uow.insert(BusOffset("lost", 1))
-        with psycopg.connect(postgres.settings.postgres, autocommit=True) as link:
-            link.execute(end_all)
+        end([uow._db.raw.info.backend_pid])  # type: ignore[attr-defined]  # the connection of this very piece
         uow.count(BusOffset)
 
     with pytest.raises(Unavailable, match="database_away"):

@@ -5,8 +5,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-# Sorted by bytes, as SQLite does, whatever the language of the database.
-TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+TEXT = sa.Text()
 
 
 def upgrade() -> None:
