@@ -144,7 +144,10 @@ class Listeners:
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Unavailable as problem:  # those that listen go on listening, and take nothing
+                log.warning("listeners_not_refreshed", code=problem.code)
             try:
                 await asyncio.wait_for(stopping.wait(), _LISTENERS_SECONDS)
             except TimeoutError:

@@ -312,6 +312,12 @@ class Judge:
             if stay["outcome"] == "held" and came and not any(h.kind == stay["hold"] and h.resolved_at is None for h in self.holds):
                 self.complain(f"{visit}: no hold {stay['hold']}")
             return
+        stays = {t.stay_id for t in mine}
+        doubts = [h for h in self.holds if h.kind == "identity" and h.stay_id in stays and h.resolved_at is None]
+        if "wrong_birth_date" in stay["quirks"] and doubts and not items:
+            # The right letter came after the wrong one, and the simulation lets it go; we wait until a person has looked (decision 1).
+            self.figures["… in doubt about who it is, until a person has looked"] += 1
+            return
         states = [str(i.delivery.state) for i in items]
         if stay["outcome"] == "withdrawn":
             self.figures["… withdrawn at the home"] += 1
