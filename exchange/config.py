@@ -18,6 +18,7 @@ class Settings:
 
     `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
     `kafka` is `host:port,…`: the events then go over Apache Kafka, and not over tables of the database.
+    `folder_seconds`: how long a file in a watched folder has to stand still before it is taken.
     `smtp_url` is `smtps://user@host` or `smtp://…` (STARTTLS); without it no e-mail is sent. `mail_from` is the sender's address.
     """
 
@@ -37,6 +38,7 @@ class Settings:
     kafka_user: str = ""
     kafka_password_file: Path | None = None
     kafka_ca_file: Path | None = None
+    folder_seconds: float = 1.0
     smtp_url: str = ""
     smtp_password_file: Path | None = None
     smtp_ca_file: Path | None = None
@@ -90,6 +92,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             kafka_user=env.get("WARDPOST_KAFKA_USER", ""),
             kafka_password_file=_path(env, "WARDPOST_KAFKA_PASSWORD_FILE"),
             kafka_ca_file=_path(env, "WARDPOST_KAFKA_CA_FILE"),
+            folder_seconds=float(env.get("WARDPOST_FOLDER_SECONDS", found.folder_seconds)),
             smtp_url=env.get("WARDPOST_SMTP_URL", ""),
             smtp_password_file=_path(env, "WARDPOST_SMTP_PASSWORD_FILE"),
             smtp_ca_file=_path(env, "WARDPOST_SMTP_CA_FILE"),

@@ -1,6 +1,6 @@
 """What the domain asks of the outside, as Protocols. `store` and `bus` implement them; `wiring` chooses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +107,10 @@ class UnitOfWork(Protocol):
     def delete(self, kind: type[Record], /, **where: object) -> int: ...
     def lock(self, kind: type[R], id: str) -> R | None:
         """Like get, and no other transaction can change the row until this one ends."""
+        ...
+
+    def know_keys(self, owner_kind: str, owner_ids: Collection[str]) -> None:
+        """Look the data keys of many owners up at once, before their rows are opened one by one."""
         ...
 
     def cell(self, kind: type[Record], column: str, row: str) -> bytes:

@@ -30,7 +30,6 @@ _POLL_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOCK_SECONDS = 60.0
 _LISTENERS_SECONDS = 1.0
-_FOLDERS_SECONDS = 1.0
 HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
 
 
@@ -83,14 +82,14 @@ class Loop:
 class Loops:
     """The loops of some roles over one Exchange; each wakes the next. `name` is this process's own, for the relay's lease."""
 
-    def __init__(self, exchange: Exchange, roles: Collection[RunRole], name: str) -> None:
+    def __init__(self, exchange: Exchange, roles: Collection[RunRole], name: str, folder_seconds: float = 1.0) -> None:
         deliver = Loop("deliver", exchange.deliver_once)
         relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail, name), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
         leases = Loop("leases", lambda: exchange.renew_leases() and 0, RENEW_SECONDS)
         clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep()) and 0, _CLOCK_SECONDS)
         # Two looks at one file must lie apart in time, so that a pass always rests.
-        folders = Loop("folders", Folders(exchange).look, _FOLDERS_SECONDS)
+        folders = Loop("folders", Folders(exchange).look, folder_seconds)
         of_role = {RunRole.INTAKE: [folders], RunRole.WORKER: [worker, leases, deliver], RunRole.RELAY: [relay], RunRole.CLOCK: [clock]}
         self._loops = [loop for role, loops in of_role.items() if role in roles for loop in loops]
         exchange.woken = worker.wake

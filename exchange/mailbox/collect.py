@@ -12,7 +12,7 @@ from exchange.model import Caller, DeliveryState, Environment
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Mailbox, Part, Person, Transfer, Version
 from exchange.seal.envelope import open_manifest, open_part
-from exchange.transfer.match import Summary, read_summary
+from exchange.transfer.match import PartLabel, Summary, read_label, read_summary
 from exchange.transfer.transfers import emit
 
 _SEEN_STEP = timedelta(minutes=1)
@@ -27,6 +27,7 @@ class InboxItem:
     transfer: Transfer
     person: Summary
     parts: tuple[Part, ...]
+    labels: tuple[PartLabel, ...]
     answers: tuple[Answer, ...]
 
 
@@ -44,7 +45,7 @@ class Opened:
 
 
 def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]:
-    """Deliveries with what belongs to them, in four look-ups however many they are; those of an erased transfer are left out."""
+    """Deliveries with what belongs to them, in five look-ups however many they are; those of an erased transfer are left out."""
     versions = {row.id: row for row in uow.find(Version, id__in=[d.version_id for d in deliveries])}
     transfers = {row.id: row for row in uow.find(Transfer, id__in=[d.transfer_id for d in deliveries])}
     parts: dict[str, list[Part]] = defaultdict(list)
@@ -53,12 +54,15 @@ def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]
     answers: dict[str, list[Answer]] = defaultdict(list)
     for answer in uow.find(Answer, order="answered_at", transfer_id__in=list(transfers)):
         answers[answer.transfer_id].append(answer)
+    uow.know_keys("transfer", list(transfers))
     items = []
     for delivery in deliveries:
         version, transfer = versions.get(delivery.version_id), transfers.get(delivery.transfer_id)
         if version is not None and transfer is not None:
             given = tuple(answers[transfer.id])
-            items.append(InboxItem(delivery, version, transfer, read_summary(version.person), tuple(parts[version.id]), given))
+            mine = tuple(parts[version.id])
+            labels = tuple(read_label(part.label) for part in mine)
+            items.append(InboxItem(delivery, version, transfer, read_summary(version.person), mine, labels, given))
     return items
 
 

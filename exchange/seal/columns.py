@@ -7,6 +7,7 @@ columns whose rollback matters are append-only rows. NULL stays NULL and never c
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -94,4 +95,9 @@ def open_value(key: SealingKey, cell: Cell, value: bytes) -> bytes:
 
 
 def _associated_data(key: SealingKey, cell: Cell) -> bytes:
-    return _VERSION + key.key_id + b"".join(map(length_prefixed, ("wardpost/column", *cell)))
+    return _VERSION + key.key_id + _column(cell.table, cell.column) + length_prefixed(cell.row)
+
+
+@cache
+def _column(table: str, column: str) -> bytes:
+    return b"".join(map(length_prefixed, ("wardpost/column", table, column)))

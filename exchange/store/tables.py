@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -80,10 +80,17 @@ def _columns(record: type[Record]) -> dict[str, Column]:
 _COLUMNS: dict[type[Record], dict[str, Column]] = {record: _columns(record) for record in TABLES}
 
 
-# (kind, name, turn) of each column, for the reading of rows.
-READING: dict[type[Record], list[tuple[str, str, Callable[[typing.Any], object] | None]]] = {
-    record: [(c.kind, c.name, c.turn) for c in columns.values()] for record, columns in _COLUMNS.items()
-}
+def _reading(columns: Iterable[Column]) -> list[tuple[int, str, str, Callable[[typing.Any], object] | None]]:
+    """(position in the row, kind, name, turn) of each column that is not taken as the driver gives it; the last first."""
+    found, at = [], 0
+    for column in columns:
+        if column.kind in ("sealed", "indexed") or column.turn:
+            found.append((at, column.kind, column.name, column.turn))
+        at += len(column.sql_names)
+    return found[::-1]
+
+
+READING = {record: _reading(columns.values()) for record, columns in _COLUMNS.items()}
 
 
 def columns_of(record: type[Record]) -> dict[str, Column]:

@@ -3,7 +3,7 @@
 SQL is made once per shape and cached. It is plain enough for SQLite and PostgreSQL alike; parameters are named.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -244,6 +244,13 @@ class Unit:
             return key_id, self._remember(owner, key_id, key)
         return self._key_ids[owner], self._keys[self._key_ids[owner]]
 
+    def know_keys(self, owner_kind: str, owner_ids: Collection[str]) -> None:
+        """Look the data keys of many owners up at once, before their rows are opened one by one."""
+        service = self._service
+        unknown = [owner for owner in set(owner_ids) if (owner_kind, owner) not in service._key_ids]
+        for found in service.find(DataKey, owner_kind=owner_kind, owner_id__in=unknown) if unknown else ():
+            service._remember((owner_kind, found.owner_id), found.id, self._sealer.unwrap(found.id, found.sealed))
+
     def _remember(self, owner: tuple[str, str], key_id: str, key: bytes) -> bytes:
         self._key_ids[owner] = key_id
         self._keys[key_id] = key
@@ -276,19 +283,17 @@ class Unit:
         return self._remember((found.owner_kind, found.owner_id), key_id, self._sealer.unwrap(key_id, found.sealed))
 
     def _from_sql(self, kind: type[R], row: Sequence[Any]) -> R:
-        values: list[object] = []
-        cells = iter(row)
-        for column_kind, name, turn in READING[kind]:
-            value = next(cells)
+        values = list(row)
+        for at, column_kind, name, turn in READING[kind]:
             if column_kind == "sealed":
                 # Everybody reads the public keys of an organisation; the private ones are its own.
                 is_shut = kind is OrgKey and self.scope.role is not Role.SERVICE and row[1] != self.scope.org
-                values.append(None if is_shut else self._sealed(kind, name, str(row[0]), value))
+                values[at] = None if is_shut else self._sealed(kind, name, str(row[0]), row[at])
             elif column_kind == "indexed":
-                generation = next(cells)
-                values.append(None if value is None else Indexed(bytes(value), int(generation)))
-            else:
-                values.append(value if turn is None or value is None else turn(value))
+                digest, generation = row[at : at + 2]
+                values[at : at + 2] = [None if digest is None else Indexed(bytes(digest), int(generation))]
+            elif turn is not None and row[at] is not None:
+                values[at] = turn(row[at])
         return kind(*values)
 
     def _sealed(self, kind: type[Record], column: str, row: str, value: Any) -> Sealed | None:

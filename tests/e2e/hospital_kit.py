@@ -2,21 +2,22 @@
 
 import csv
 import hashlib
+import html
 import json
 import subprocess
 import sys
-import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchange.app import Exchange
-from exchange.mailbox.collect import Caller, InboxItem
 from exchange.model import TransferState
 from exchange.records import Hold, Stay, Submission, Transfer
 from exchange.transfer.match import read_identity
 from exchange.wiring import open_exchange
 from tests.databases import first_cell, settings_for
+from tests.e2e.home_kit import Home
 from tests.service_kit import Service, free_port, wait_until
 
 HOSPITAL = Path(__file__).parents[3] / "shared" / "hospital"
@@ -71,15 +72,11 @@ class Playing:
     truth: dict = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     pickers: dict[str, str] = field(default_factory=dict)
-    tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
+    homes: dict[str, Home] = field(default_factory=dict)
 
     @property
     def watched(self) -> Path:
         return self.service.folder / "incoming"
-
-    @property
-    def homes(self) -> list[str]:
-        return [home["code"] for home in self.directory["homes"]]
 
     def set_up(self) -> None:
         """Organisations, homes, one MLLP feed with its own port each, a person who picks at each hospital: by the command line."""
@@ -108,6 +105,9 @@ class Playing:
                 "people", "add", "Nurse Sim-Test", "--org", org, "--role", "discharge_desk", "--email", "n@sim.example"
             )
             self.service.add_client(f"systems-of-{org}", org)
+        for code in (home["code"] for home in self.directory["homes"]):
+            self.homes[code] = Home(self.service, code)
+            self.homes[code].set_up()
         self.service.mllp_port = self.ports["PAS"]
 
     def play(self, until: str = "", resume: bool = False) -> list[dict]:
@@ -115,13 +115,20 @@ class Playing:
         addresses = [part for name, port in self.ports.items() for part in ("--mllp", f"{name}=127.0.0.1:{port}")]
         command = [sys.executable, str(HOSPITAL / "send.py"), str(self.feed), *addresses, "--quiet", "--tries", "5"]
         token = self.service.folder / "token"
-        token.write_text(self.token(self.directory["senders"]["EDOC"]["organisation"]))
         http = f"http://127.0.0.1:{self.service.port}/submissions?sender=EDOC"
         command += ["--folder", str(self.watched), "--http", http, "--token-command", f"cat {token}"]
         command += ["--until", until] if until else []
         command += ["--resume"] if resume else []
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stderr + done.stdout
+        client = f"systems-of-{self.directory['senders']['EDOC']['organisation']}"
+        token.write_text(self.service.lasting_token(client))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sending:
+            while True:  # a token lives for five minutes, a big feed for longer
+                try:
+                    said, _ = sending.communicate(timeout=60)
+                    break
+                except subprocess.TimeoutExpired:
+                    token.write_text(self.service.lasting_token(client))
+        assert sending.returncode == 0, said
         return [json.loads(line) for line in (self.feed / "acks.ndjson").read_text().splitlines()]
 
     def settle(self) -> None:
@@ -137,19 +144,13 @@ class Playing:
     def count(self, table: str) -> int:
         return first_cell(settings_for(self.service.folder), f"SELECT count(*) FROM {table}")
 
-    def token(self, org: str) -> str:
-        """One of the organisation's systems, good for a while yet."""
-        text, made = self.tokens.get(org, ("", 0.0))
-        if time.monotonic() - made > 60:
-            text, made = self.service.token(f"systems-of-{org}"), time.monotonic()
-            self.tokens[org] = (text, made)
-        return text
-
     def confirm(self, stay: dict) -> bool:
         """The ward's pick by its system (`POST /transfers/confirm`); False when the stay has not been heard of yet."""
         org = stay["organisation"]
         pick = {"stay": stay["visit"], "site": stay["pick"]["site"], "by": self.pickers[org]}
-        status, _, body = self.service.http("POST", "/transfers/confirm", json.dumps(pick).encode(), token=self.token(org))
+        status, _, body = self.service.http(
+            "POST", "/transfers/confirm", json.dumps(pick).encode(), token=self.service.lasting_token(f"systems-of-{org}")
+        )
         assert status == 200 or (status == 404 and b'"stay"' in body), body
         return status == 200
 
@@ -165,28 +166,29 @@ class Playing:
                 played = True
                 self.settle()
             waiting = [other for other in [*waiting, stay] if not self.confirm(other)]
+            self.poll()
         answers = self.play(resume=played)
         self.settle()
         assert not [stay["visit"] for stay in waiting if not self.confirm(stay)]
         self.settle()
+        self.poll()
         return answers
+
+    def poll(self) -> None:
+        for home in self.homes.values():
+            home.poll()
 
     def resident_megabytes(self) -> float:
         assert self.service.process is not None
         status = Path(f"/proc/{self.service.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
-    def opened(self) -> Exchange:
-        """The data folder in this process, for judging."""
-        return open_exchange(settings_for(self.service.folder))
-
 
 @dataclass
 class Judge:
     """What the service made of the feed, against the truth. `wrong` collects every difference; `figures` what was seen."""
 
-    exchange: Exchange
-    truth: dict
+    playing: Playing
     wrong: list[str] = field(default_factory=list)
     figures: Counter[str] = field(default_factory=Counter)
 
@@ -199,7 +201,9 @@ class Judge:
             visits = {(s.sender_org, read_identity(s.identity).visit_id): s for s in uow.find(Stay)}
             return by_bytes, visits, uow.find(Hold), uow.find(Transfer)
 
-        self.by_bytes, self.visits, self.holds, self.transfers = self.exchange.store.read(load)
+        self.truth, self.homes = self.playing.truth, self.playing.homes
+        with closing(open_exchange(settings_for(self.playing.service.folder)).store) as store:
+            self.by_bytes, self.visits, self.holds, self.transfers = store.read(load)
         self.messages = {m["n"]: m for m in self.truth["messages"]}
         self.stays = {s["stay"]: s for s in self.truth["stays"]}
 
@@ -218,12 +222,12 @@ class Judge:
             if message["control_id"] and entry["control_id"] is not None and entry["control_id"] != message["control_id"]:
                 self.complain(f"message {entry['n']}: the answer names {entry['control_id']}")
 
-    def custody(self, senders: set[str]) -> None:
+    def custody(self) -> None:
         """Bytes of which we have custody stand once; each is used, not used with a reason, or held with an owner."""
         held = {about: h for h in self.holds for about in (h.submission_id, h.stay_id) if about and h.resolved_at is None}
         may_leave = {t.stay_id for t in self.transfers if t.state is not TransferState.WITHDRAWN}
         for message in self.truth["messages"]:
-            if message["sender"] not in senders or not message.get("custody"):
+            if not message.get("custody"):
                 continue
             rows = self.by_bytes.get((message["sender"], message["sha256"]), [])
             if len(rows) != 1:
@@ -273,43 +277,77 @@ class Judge:
             elif row.state != "held":
                 self.complain(f"message {message['n']} {message['kind']}: not at {stay['visit']} ({row.state}), {stay['quirks']}")
 
-    def stays_and_homes(self, homes: list[str], senders: set[str]) -> None:
+    def stays_and_homes(self) -> None:
         """Who goes home is seen by nobody; who was picked for a home is there, with the very letters, and nowhere else."""
-        boxes: dict[str, list[InboxItem]] = {home: self.exchange.poll(Caller(home), count=200)[0] for home in homes}
+        for home in self.homes.values():
+            fresh = Home(home.service, home.code)
+            fresh.poll()
+            self.wrong += home.wrong + fresh.wrong
+            if {p.reference["id"]: p.reference for p in home.papers.values()} != {
+                p.reference["id"]: p.reference for p in fresh.papers.values()
+            }:
+                self.complain(f"{home.code}: what changed, asked for by _lastUpdated, is not what stands there")
+        pages = {code: home.pages() for code, home in self.homes.items()}
         for stay in self.truth["stays"]:
             row = self.visits.get((stay["organisation"], stay["visit"]))
             mine = [t for t in self.transfers if row is not None and t.stay_id == row.id]
-            if not stay["transfer"]:
-                routed = [
-                    t for t in mine if t.recipient_org or t.versions or (t.state is not TransferState.WITHDRAWN and not stay.get("signs"))
-                ]
-                self.figures["people not for a home"] += 1
-                self.figures["… with a possible transfer by a misleading sign"] += bool(mine)
-                if routed:
-                    self.complain(f"{stay['visit']} goes {stay['going']} and has a transfer {routed[0].state}")
+            if stay["transfer"]:
+                self.figures[f"care home: {stay['outcome']}"] += 1
+                self._outcome(stay, mine, pages)
                 continue
-            self.figures[f"care home: {stay['outcome']}"] += 1
-            self._outcome(stay, mine, boxes, senders)
-        going = {s["person"]["nhs_number"] for s in self.truth["stays"] if s["transfer"]}
-        for home, items in boxes.items():
-            for item in items:
-                if item.person.nhs_number not in going:
-                    self.complain(f"{home} sees somebody who does not go to a home")
+            routed = [
+                t for t in mine if t.recipient_org or t.versions or (t.state is not TransferState.WITHDRAWN and not stay.get("signs"))
+            ]
+            self.figures["people not for a home"] += 1
+            self.figures["… with a possible transfer by a misleading sign"] += bool(mine)
+            if routed:
+                self.complain(f"{stay['visit']} goes {stay['going']} and has a transfer {routed[0].state}")
+        self._nobody_else()
 
-    def _outcome(self, stay: dict, mine: list[Transfer], boxes: dict[str, list[InboxItem]], senders: set[str]) -> None:
+    def _nobody_else(self) -> None:
+        """Not one byte that a home was given names a person who was not picked for it: by number, by hospital number, by whole name."""
+        for home in self.homes.values():
+            raw = b"\n".join(home.seen)
+            given = html.unescape(raw.decode("utf-8", "replace"))
+            guests = [s for s in self.truth["stays"] if s["transfer"] and s["pick"]["site"] == home.code]
+            # What was sent about the guests may name others: a daughter with a patient's name is no leak.
+            own = "".join(self._sent_about({guest["stay"] for guest in guests}))
+            for stay in self.truth["stays"]:
+                for marks in marks_of(stay["person"]):
+                    strange = [mark for mark in marks if mark in given]
+                    if strange and not any(mark in own for mark in marks):
+                        self.complain(f"{home.code} was given {strange} of {stay['visit']}")
+            # The search finds those who are there: else it would prove nothing.
+            self.figures["… guests found by the same search"] += sum(
+                any(number in given for number in marks_of(g["person"])[0]) for g in guests
+            )
+
+    def _sent_about(self, stays: set[str]) -> Iterator[str]:
+        for line in (self.playing.feed / "feed.ndjson").read_text().splitlines():
+            row = json.loads(line)
+            if self.messages[row["n"]].get("stay") in stays:
+                sent = (self.playing.feed / row["file"]).read_bytes()
+                yield sent.decode("utf-8", "replace") + sent.decode("latin-1")
+
+    def _outcome(self, stay: dict, mine: list[Transfer], pages: dict[str, dict[str, str]]) -> None:
         visit, site = stay["visit"], stay["pick"]["site"]
-        letters = [x for x in stay["letters"] if self.messages[x["n"]]["sender"] in senders and x["deliver"] == "letter"]
+        letters = [x for x in stay["letters"] if x["deliver"] == "letter"]
         ids = {t.id for t in mine}
-        elsewhere = [home for home, items in boxes.items() if home != site and any(i.transfer.id in ids for i in items)]
+        elsewhere = [
+            home.code for home in self.homes.values() if home.code != site and any(p.transfer in ids for p in home.papers.values())
+        ]
         if elsewhere:
             self.complain(f"{visit}: papers at {elsewhere}")
-        items = [i for i in boxes[site] if i.transfer.id in ids]
+        items = [paper for paper in self.homes[site].papers.values() if paper.transfer in ids]
         if stay["outcome"] == "held" or not letters:
-            self.figures["… nothing may leave by MLLP alone"] += 1
+            self.figures["… nothing may leave"] += 1
             if items:
                 self.complain(f"{visit} ({stay['outcome']}, {stay['hold']}): papers left")
-            came = any(self.messages[x["n"]]["sender"] in senders for x in stay["letters"])
-            if stay["outcome"] == "held" and came and not any(h.kind == stay["hold"] and h.resolved_at is None for h in self.holds):
+            if (
+                stay["outcome"] == "held"
+                and stay["letters"]
+                and not any(h.kind == stay["hold"] and h.resolved_at is None for h in self.holds)
+            ):
                 self.complain(f"{visit}: no hold {stay['hold']}")
             return
         stays = {t.stay_id for t in mine}
@@ -318,45 +356,63 @@ class Judge:
             # The right letter came after the wrong one, and the simulation lets it go; we wait until a person has looked (decision 1).
             self.figures["… in doubt about who it is, until a person has looked"] += 1
             return
-        states = [str(i.delivery.state) for i in items]
+        states = [paper.status for paper in items]
         if stay["outcome"] == "withdrawn":
             self.figures["… withdrawn at the home"] += 1
             # One that was cancelled before anybody picked a home was never there.
-            if set(states) - {"withdrawn"}:
+            if set(states) - {"entered-in-error"}:
                 self.complain(f"{visit}: should be withdrawn, is {states}")
             return
-        current = [i for i in items if i.delivery.state == "current"]
+        current = [paper for paper in items if paper.status == "current"]
         if len(current) != 1:
             self.complain(f"{visit}: {len(current)} current documents, {states}")
             return
-        contents = [self._content(site, part.id) for part in current[0].parts]
-        found = {hashlib.sha256(content).hexdigest() for content in contents}
+        found = {hashlib.sha256(content).hexdigest() for content in current[0].contents}
         newest = max(letters, key=lambda x: x["n"])
         self.figures["… delivered with the very letter"] += 1
         if newest["payload_sha256"] not in found:
-            self.complain(f"{visit}: the newest letter is not in version {current[0].delivery.number}")
+            self.complain(f"{visit}: the newest letter is not in version {current[0].number}")
         if "corrected_letter" in stay["quirks"] and len(letters) > 1:
             self.figures["… corrected as a new version"] += 1
-            if current[0].delivery.number < 2:
+            if current[0].number < 2:
                 self.complain(f"{visit}: the correction made no new version")
             if letters[0]["payload_sha256"] in found:
                 self.complain(f"{visit}: the letter that was corrected still travels")
-        self._medicines(stay, contents[0])
+        self._medicines(stay, current[0].document, pages[site][current[0].transfer])
 
-    def _medicines(self, stay: dict, document: bytes) -> None:
-        """Where the list has one structured source, every row stands in the document, character for character, and no other does."""
-        if (stay.get("expected_list") or {}).get("source") != "FHIR document":
+    def _medicines(self, stay: dict, document: dict | None, page: str) -> None:
+        """Where the list has one structured source, every row stands in document and page, character for character, and no other does."""
+        expected = stay["expected_list"]
+        rows = [e["resource"] for e in (document or {}).get("entry", []) if e["resource"]["resourceType"] == "MedicationStatement"]
+        if expected["source"] is None:
             self.figures["… without a list that a machine can read"] += 1
+            if rows:
+                self.complain(f"{stay['visit']}: a list made of nothing")
             return
-        rows = [e["resource"] for e in json.loads(document)["entry"] if e["resource"]["resourceType"] == "MedicationStatement"]
-        names = Counter(row["medicationCodeableConcept"]["text"] for row in rows)
-        self.figures["medicines of structured lists, character for character"] += len(rows)
-        if names != Counter(medicine["name"] for medicine in stay["medicines"]):
-            self.complain(f"{stay['visit']}: medicines {sorted(names)}")
+        source = "TTO orders" if isinstance(expected["rows"], list) else "FHIR documents"
+        medicines = expected["rows"] if isinstance(expected["rows"], list) else stay["medicines"]
+        self.figures[f"medicines of {source}, character for character in document and page"] += len(medicines)
+        if source == "TTO orders" and not rows:
+            self.figures["… a list of TTO orders that is not made yet"] += 1
+            return
+        if Counter(row["medicationCodeableConcept"]["text"] for row in rows) != Counter(medicine["name"] for medicine in medicines):
+            self.complain(f"{stay['visit']}: medicines {sorted(row['medicationCodeableConcept']['text'] for row in rows)}")
         texts = " ".join(dose.get("text", "") for row in rows for dose in row.get("dosage", []))
-        for medicine in stay["medicines"]:
-            if medicine["dose"] not in texts:
-                self.complain(f"{stay['visit']}: the dose {medicine['dose']} is lost")
+        for medicine in medicines:
+            for words in (medicine["name"], medicine["dose"]):
+                if words not in page or (words == medicine["dose"] and words not in texts):
+                    self.complain(f"{stay['visit']}: {words!r} of {medicine['name']} ({source}) is lost")
 
-    def _content(self, site: str, part: str) -> bytes:
-        return self.exchange.collect_part(Caller(site), part)[1]
+
+def marks_of(person: dict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What would give this person away in anybody's hands: the numbers, and the whole name in its usual orders."""
+    number, given, family = person["nhs_number"], person["given"], person["family"]
+    numbers = (number, f"{number[:3]} {number[3:6]} {number[6:]}", person["local_number"])
+    names = (
+        f"{given} {family}",
+        f"{family}, {given}",
+        f"{family}^{given}",
+        f"{family.upper()}^{given.upper()}",
+        f"{family.upper()}, {given}",
+    )
+    return numbers, names

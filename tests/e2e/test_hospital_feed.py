@@ -1,6 +1,6 @@
 """A whole hospital's feeds, by MLLP, folder and HTTP, against a running service, judged by the simulation's truth. fsck is the oracle.
 
-WARDPOST_FEED_STAYS and WARDPOST_FEED_SEED make it bigger for the campaign.
+`./dev campaign` makes it bigger by WARDPOST_FEED_STAYS, _SEED and _MORE (options of the simulation).
 """
 
 import os
@@ -13,6 +13,7 @@ from tests.service_kit import Service
 
 pytestmark = pytest.mark.skipif(not HOSPITAL.is_dir(), reason="../shared/hospital is not here")
 STAYS, SEED = int(os.environ.get("WARDPOST_FEED_STAYS", "40")), int(os.environ.get("WARDPOST_FEED_SEED", "1"))
+MORE = os.environ.get("WARDPOST_FEED_MORE", "").split()
 # The second feed is all quirks: most people go to a home, so that each outcome is met by MLLP letters.
 QUIRKS = (
     "care_home=0.7", "cancelled_discharge=0.3", "corrected_letter=0.4", "wrong_birth_date=0.2", "recorded_dead=0.1", "late_admission=0.3",
@@ -23,8 +24,8 @@ QUIRKS = (
 @pytest.mark.parametrize(("seed", "shares"), [(SEED, ()), (SEED + 1, QUIRKS)], ids=["usual", "quirks"])
 def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ...]) -> None:
     # All quirks at half the size: the whole of the tests stays under its time.
-    feed = make_feed(tmp_path, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)))
-    playing = Playing(Service(tmp_path), feed)
+    feed = make_feed(tmp_path, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)), *MORE)
+    playing = Playing(Service(tmp_path, more_environ={"WARDPOST_FOLDER_SECONDS": "0.25"}), feed)
     playing.set_up()
     playing.service.start()
     try:
@@ -37,21 +38,16 @@ def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ..
         assert (playing.count("submission"), playing.count("version")) == (kept, versions), "the same bytes again made something new"
         assert playing.service.process is not None
         assert playing.service.process.poll() is None
+        judge = Judge(playing)
+        judge.answers(book)
+        judge.answers(again)
+        judge.custody()
+        judge.letters_at_their_stay("LETTERS")
+        judge.stays_and_homes()
     finally:
         playing.service.stop()
     assert not [path.name for path in playing.watched.iterdir() if path.is_file()]
     assert after < before + 100, "memory is not flat"
-    exchange = playing.opened()
-    try:
-        judge = Judge(exchange, playing.truth)
-        judge.answers(book)
-        judge.answers(again)
-        senders = set(playing.directory["senders"])
-        judge.custody(senders)
-        judge.letters_at_their_stay("LETTERS")
-        judge.stays_and_homes(playing.homes, senders)
-    finally:
-        exchange.store.close()
     print(f"\nresident memory {before:.0f} MB after the first playing, {after:.0f} MB after the second")
     print("\n".join(f"{number:5} {what}" for what, number in sorted(judge.figures.items())))
     assert not judge.wrong, "\n".join(judge.wrong)

@@ -9,7 +9,7 @@ from exchange.intake.accept import instant
 from exchange.mailbox.collect import InboxItem
 from exchange.model import AnswerKind, DeliveryState
 from exchange.records import Answer, Part
-from exchange.transfer.match import read_label
+from exchange.transfer.match import PartLabel
 
 _URN = "urn:ietf:rfc:3986"
 _ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
@@ -45,7 +45,7 @@ def document_reference(item: InboxItem, base: str) -> dict[str, object]:
         "date": instant(version.published_at),
         "author": [{"identifier": {"system": _ODS, "value": version.sender_org}}],
         "description": f"Version {version.number}: {version.badge}",
-        "content": [{"attachment": _attachment(part, base)} for part in item.parts],
+        "content": [{"attachment": _attachment(part, label, base)} for part, label in zip(item.parts, item.labels, strict=True)],
     }
 
 
@@ -53,9 +53,8 @@ def _badge_code(badge: str) -> str:
     return {"papers complete": "complete", "letter only": "letter-only"}.get(badge, "missing")
 
 
-def _attachment(part: Part, base: str) -> dict[str, object]:
+def _attachment(part: Part, label: PartLabel, base: str) -> dict[str, object]:
     kind = "Bundle" if part.media_type == FHIR_JSON else "Binary"
-    label = read_label(part.label)
     return {
         # Attachment.hash is SHA-1 in R4: not good enough to rely on.
         "extension": [{"url": CONTENT_DIGEST, "valueString": label.digest}],

@@ -190,7 +190,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
             f"{base}/letters/{part.id}",
             label.text_of(opened.contents[part.id]) if part.id in opened.contents else None,
         )
-        for part, label in ((part, read_label(part.label)) for part in item.parts)
+        for part, label in zip(item.parts, item.labels, strict=True)
         if part.media_type != FHIR_JSON
     )
     withdrawn = delivery.state is DeliveryState.WITHDRAWN
