@@ -345,6 +345,22 @@ def test_a_person_who_left_the_ward_is_not_late() -> None:
     assert group.rows[0].when == "Left the ward Friday 27 November, 21:00"
 
 
+def test_people_who_are_read_about_come_page_by_page_the_coming_ones_first() -> None:
+    def gone(days: int) -> kit.InboxRow:
+        day = (kit.NOW - timedelta(days=days)).date().isoformat()
+        return replace(kit.rows()[5], resident=replace(kit.RESIDENT, name=f"P{days}", expected_leaving=day), left_at=f"{day}T09:00:00Z")
+
+    rows = [gone(days) for days in range(-2, 60)]
+    pages = [inbox_view(rows, kit.FRAME, kit.NOW, earlier) for earlier in range(4)]
+    names = [[row.name for group in page.groups for row in group.rows] for page in pages]
+    assert [len(page) for page in names] == [30, 30, 2, 0]
+    assert names[0][:5] == ["P0", "P-1", "P-2", "P1", "P2"]
+    assert len({name for page in names for name in page}) == 62
+    assert [(page.newer, page.older) for page in pages[:3]] == [
+        ("", "/home?earlier=1"), ("/home?earlier=0", "/home?earlier=2"), ("/home?earlier=1", ""),
+    ]  # fmt: skip
+
+
 def test_an_empty_list_has_no_groups() -> None:
     shown = inbox_view((), kit.FRAME, kit.NOW)
     assert shown.groups == ()

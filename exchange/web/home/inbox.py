@@ -11,6 +11,7 @@ from exchange.web.home.facts import Frame, Given, InboxRow, Mark
 GROUPS = ("Not read yet", "Changed since you read it", "Not coming", "Late", "Read")
 UNREAD_GROUPS = frozenset(GROUPS[:3])
 LATE_AFTER_HOURS = 1
+READ_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,24 @@ class InboxView:
     groups: tuple[Group, ...]
     checked: str
     made: str
+    newer: str = ""
+    older: str = ""
 
 
-def inbox_view(rows: Sequence[InboxRow], frame: Frame, now: datetime) -> InboxView:
-    """The list as its page shows it. Groups without a row are left out; within a group: by arrival, unknown time first on its day."""
+def inbox_view(rows: Sequence[InboxRow], frame: Frame, now: datetime, earlier: int = 0) -> InboxView:
+    """The list as its page shows it. Groups without a row are left out; within a group: by arrival, unknown time first on its day.
+
+    Only "Read" grows for ever: who is still to come stands first there, then the latest, READ_ROWS to a page; `earlier` pages were passed.
+    """
     sorted_rows: dict[str, list[InboxRow]] = {title: [] for title in GROUPS}
     for row in sorted(rows, key=_order):
         sorted_rows[_group(row, now)].append(row)
+    read = sorted(sorted_rows["Read"], key=lambda row: _is_past(row, now))
+    past = next((at for at, row in enumerate(read) if _is_past(row, now)), len(read))
+    read = read[:past] + read[past:][::-1]
+    sorted_rows["Read"] = read[earlier * READ_ROWS : (earlier + 1) * READ_ROWS]
+    newer = f"{frame.start_url}?earlier={earlier - 1}" if earlier else ""
+    older = f"{frame.start_url}?earlier={earlier + 1}" if len(read) > (earlier + 1) * READ_ROWS else ""
     groups = tuple(
         Group(title, tuple(_row(row, now) for row in found), title in UNREAD_GROUPS) for title, found in sorted_rows.items() if found
     )
@@ -69,7 +81,7 @@ def inbox_view(rows: Sequence[InboxRow], frame: Frame, now: datetime) -> InboxVi
     if late:
         sentences.append(f"{late} {'is' if late == 1 else 'are'} late.")
     title = f"Who is coming ({unread} to read)" if unread else "Who is coming"
-    return InboxView(title, " ".join(sentences), groups, times.at(now, now), times.at(now, now))
+    return InboxView(title, " ".join(sentences), groups, times.at(now, now), times.at(now, now), newer, older)
 
 
 def badge_words(mark: Mark, missing: int) -> str:
@@ -114,6 +126,11 @@ def _group(row: InboxRow, now: datetime) -> str:
     if row.read_version < row.version:
         return "Changed since you read it"
     return "Late" if _late(row, now) else "Read"
+
+
+def _is_past(row: InboxRow, now: datetime) -> bool:
+    day = times.day_of(times.moment(row.left_at or row.resident.expected_leaving))
+    return row.withdrawn_at is not None or (day is not None and day < now.astimezone(times.LONDON).date())
 
 
 def _late(row: InboxRow, now: datetime) -> str:

@@ -41,7 +41,9 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
             after = found[-1].delivery.change if found else after
         now = exchange.store.read(lambda uow: uow.now)
         frame = pages.frame(request, who)
-        return pages.html("inbox.html", frame=frame, view=inbox_view(inbox_rows(items), frame, now))
+        earlier = request.query_params.get("earlier", "")
+        view = inbox_view(inbox_rows(items), frame, now, int(earlier) if earlier.isdecimal() and len(earlier) < 6 else 0)
+        return pages.html("inbox.html", frame=frame, view=view)
 
     @router.get("/home/{transfer}")
     @pages.home
@@ -136,15 +138,15 @@ def _part(opened: Opened, part_id: str) -> Part:
 def inbox_rows(items: list[InboxItem]) -> list[InboxRow]:
     """The newest version of each transfer, as the list's view wants it."""
     newest: dict[str, InboxItem] = {}
+    reads: dict[str, int] = {}
     for item in items:
+        numbers = [answer.number for answer in item.answers] + ([item.delivery.number] if item.delivery.opened_at else [])
+        reads[item.transfer.id] = max([reads.get(item.transfer.id, 0), *numbers])
         known = newest.get(item.transfer.id)
         if known is None or item.delivery.number > known.delivery.number:
             newest[item.transfer.id] = item
     rows = []
     for item in newest.values():
-        reads = [a.number for a in item.answers] + [
-            i.delivery.number for i in items if i.transfer.id == item.transfer.id and i.delivery.opened_at
-        ]
         last = item.answers[-1] if item.answers else None
         withdrawn = item.delivery.state is DeliveryState.WITHDRAWN
         rows.append(
@@ -155,7 +157,7 @@ def inbox_rows(items: list[InboxItem]) -> list[InboxRow]:
                 version=item.delivery.number,
                 published_at=item.version.published_at,
                 missing=item.person.missing,
-                read_version=max(reads, default=None),
+                read_version=reads[item.transfer.id] or None,
                 answer=_given(last, "") if last else None,
                 withdrawn_at=item.delivery.updated_at if withdrawn else None,
                 withdrawn_why=withdrawn_words(item.transfer.withdrawn_reason),
