@@ -296,7 +296,7 @@ class Judge:
                 self._outcome(stay, mine, pages)
                 continue
             routed = [
-                t for t in mine if t.recipient_org or t.versions or (t.state is not TransferState.WITHDRAWN and not stay.get("signs"))
+                t for t in mine if t.recipient_org or t.versions or (t.state is not TransferState.WITHDRAWN and not stay["misleading_sign"])
             ]
             self.figures["people not for a home"] += 1
             self.figures["… with a possible transfer by a misleading sign"] += bool(mine)
