@@ -1,7 +1,7 @@
 """One reader of order groups (ORM, OMP, RDE, RDS, RAS): each medicine → an order, a dispense or an administration.
 
 Inpatient orders are not discharge medicines (practice.md 3): they never make a list, they only add supply and last dose to a medicine
-of the list that has the same code or exact text, and route.
+of the list that has the same code or exact text, and route. Orders with the feed's discharge marker are a list.
 """
 
 from typing import Final, NamedTuple
@@ -47,9 +47,20 @@ def orders(message: Message, profile: ReadingProfile) -> list[Entry]:
             end = group.index(heads[number + 1]) if number + 1 < len(heads) else len(group)
             common = [segment for segment in group[: group.index(heads[0])] if segment.name in ("ORC", "TQ1")]
             made = _medicine(head, [*common, *group[group.index(head) : end]], profile.zone)
+            role = _ROWS[wanted].role
+            if role == "medicine-order" and any(_is_for_discharge(segment, profile) for segment in common):
+                role = "medicine-discharge-order"
             if made:
-                entries.append(Entry(_ROWS[wanted].role, head.label, made))
+                entries.append(Entry(role, head.label, made))
     return entries
+
+
+def _is_for_discharge(orc: Segment, profile: ReadingProfile) -> bool:
+    """ORC-16 (order control code reason) holds a code that the feed uses for orders to take out."""
+    marks = [cell for cell in orc.cells(16) if orc.name == "ORC" and cell.value() in profile.discharge_orders]
+    for cell in marks:
+        cell.claim("MedicationStatement.category")
+    return bool(marks)
 
 
 def _medicine(head: Segment, group: list[Segment], zone: str) -> Resource:

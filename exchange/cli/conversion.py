@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from exchange.directory.profiles import SenderProfile
-from exchange.fhir.content import Content, Medicine, OrganisationFacts
+from exchange.fhir.content import ROLES, Content, Medicine, OrganisationFacts
 from exchange.fhir.document import build_document, letter_digest
 from exchange.fhir.draft import Draft, Entry, Item, Letter, Resource, SourceKind, Unreadable
 from exchange.fhir.shape import part, parts, text
@@ -71,7 +71,7 @@ def _row_alone(entry: Entry) -> Medicine:
     """An order, dispense or administration as a row, so that an engineer sees how it was read. Among other messages it is never one."""
     given, said = entry.resource, text(entry.resource, "status")
     body: Resource = {name: given[name] for name in ("medicationCodeableConcept", "note") if name in given}
-    if entry.role != "medicine-order":
+    if ROLES[entry.role] != "MedicationRequest":
         return Medicine(entry.position, {**body, "status": "unknown"}, records=(entry,))
     row: Resource = {**body, "status": {"cancelled": "stopped"}.get(said, said), "dosage": parts(given, "dosageInstruction")}
     amount = part(given, "dispenseRequest", "quantity")

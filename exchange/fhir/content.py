@@ -9,7 +9,8 @@ from exchange.fhir.stated import Contact, Stated
 
 # The words an adapter may put in Entry.role, and the resource type each one holds (without id, subject or references).
 # A medicine's change stands in its role; plain `medicine` means that the hospital did not say.
-# Orders, dispenses and administrations only add to a medicine of the list. `allergy-added` and `-removed` change the newest whole list.
+# Orders, dispenses and administrations only add to a medicine of the list; orders that the feed marks for discharge are a list.
+# `allergy-added` and `-removed` change the newest whole list.
 # `note` is narrative only: {"section": heading code, "title": "", "text": "…"}, and "blocks" where it has a form: {"text"}, {"items"} or
 # {"head", "rows"} of plain words.
 ROLES: Mapping[str, str] = {
@@ -17,7 +18,7 @@ ROLES: Mapping[str, str] = {
     "diagnosis": "Condition",
     "procedure": "Procedure",
     **{f"medicine-{change}" if change else "medicine": "MedicationStatement" for change in codes.CHANGES},
-    "medicine-order": "MedicationRequest",
+    **dict.fromkeys(("medicine-order", "medicine-discharge-order"), "MedicationRequest"),
     "medicine-supply": "MedicationDispense",
     "medicine-dose": "MedicationAdministration",
     "result": "Observation",
@@ -87,7 +88,8 @@ class Content:
 
     `accepted_at` (an instant) is the newest source's; `written_at` the newest moment at which any source or person spoke.
     `stated` holds the newest statement per member and `said` who made each. `allergies_by` maps the position of an allergy that a person
-    stated. `has_list`: the medicines are a signed letter's own list, not only what the ward named. `contact` is the ward's statement,
+    stated. `has_list`: the medicines are a list of the hospital's own (signed letter, checked table, or
+    `is_list_of_orders`: its discharge orders), not only what the ward named. `contact` is the ward's statement,
     else its line in the directory.
     """
 
@@ -109,6 +111,7 @@ class Content:
     procedures: tuple[Entry, ...] = ()
     medicines: tuple[Medicine, ...] = ()
     has_list: bool = False
+    is_list_of_orders: bool = False
     results: tuple[Entry, ...] = ()
     notes: tuple[Entry, ...] = ()
     letters: tuple[Letter, ...] = ()

@@ -292,7 +292,7 @@ class _Builder:
             }
             derived.append(self.add("MedicationDispense", "supply", medicine.position, f"{name}: {supply}", dispensed))
         for entry in medicine.records:
-            kind, stay = ROLES[entry.role], "encounter" if entry.role == "medicine-order" else "context"
+            kind, stay = ROLES[entry.role], "encounter" if ROLES[entry.role] == "MedicationRequest" else "context"
             record = {**entry.resource, "subject": self.subject, stay: self.stay}
             derived.append(
                 self.add(kind, entry.role, f"{medicine.position}/{entry.position}", f"{name}: {words.record_words(entry)}", record)

@@ -156,6 +156,7 @@ class ReadingProfile:
     `home_destinations` are the destination codes that hint at a care home; `aliases` maps local home codes to ODS sites.
     `signed_statuses` are the TXA-17 values that mean signed; `letter_types` the TXA-2 codes that are discharge letters (empty: all).
     `number_status_field` names the field with the NHS number status ("" = none), e.g. `PID-32`.
+    `discharge_orders` are the codes of ORC-16 that mark an order as one to take out: such orders are the discharge list, others never.
     `sensitive_results` are the codes (OBR-4, OBX-3) of results that never travel.
     """
 
@@ -169,4 +170,5 @@ class ReadingProfile:
     signed_statuses: tuple[str, ...] = ("AU", "LA")
     letter_types: tuple[str, ...] = ()
     number_status_field: str = "PID-32"
+    discharge_orders: tuple[str, ...] = ()
     sensitive_results: tuple[str, ...] = ()

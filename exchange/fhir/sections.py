@@ -6,7 +6,7 @@ does not send.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exchange.fhir import codes, words
 from exchange.fhir.content import Content, Medicine, Statement
@@ -74,9 +74,13 @@ def contact_lines(content: Content) -> Iterator[tuple[str, str, str, str]]:
         yield "out-of-hours", contact.next_who or "Next to try", contact.next_phone, ""
 
 
+LIST_OF_ORDERS: Final = "The list is the hospital's orders to take out: they do not say what is new, changed or stopped"
+
+
 def list_note(content: Content) -> str:
     """What stands beside the list of medicines: where the full list is and who answers for the changes."""
-    said = [FULL_LIST[content.stated.full_list_in_letter]]
+    said = [LIST_OF_ORDERS] if content.is_list_of_orders else []
+    said.append(FULL_LIST[content.stated.full_list_in_letter])
     if changes := content.stated.changes:
         name, role = changes.decided_by.name, changes.decided_by.role or "role not recorded"
         decider = f"{name} ({role})" if name else codes.NOT_RECORDED

@@ -15,7 +15,7 @@ from exchange.fhir.draft import Draft, Entry, Letter, LetterStatus, Resource, So
 from exchange.fhir.shape import concept_text, instant_key, part, parts, same_concept, text, texts
 from exchange.fhir.stated import Allergies, ChangeLine, Contact, Stated
 from exchange.fhir.words import medicine_name, none_known
-from exchange.transfer.medicine_records import with_records
+from exchange.transfer.medicine_records import discharge_list, with_records
 
 FEEDS = (SourceKind.FACTS, SourceKind.CANCEL_DISCHARGE)
 MEDICINE_ROLES = [role for role, kind in ROLES.items() if kind == "MedicationStatement"]
@@ -71,12 +71,14 @@ def assemble(
     encounter, left_at = _stay(told, feeds)
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
-    listed = _newest_entries(lists, *MEDICINE_ROLES)
+    recorded = [entry for draft in records for entry in draft.entries]
+    own_list = _newest_entries(lists, *MEDICINE_ROLES)
+    listed = own_list or discharge_list(recorded)
     source_of_list = [draft for draft in tables if listed and any(entry is listed[0] for entry in draft.entries)]
     travelling = letters_of(sources)
     speaking = [draft for draft in reversed(signed) if set(draft.letters) & set(travelling)]  # a note goes with its letter
     medicines, medicine_conflicts = _medicines(listed, stated, said)
-    medicines, record_conflicts = with_records(medicines, [entry for draft in records for entry in draft.entries], said)
+    medicines, record_conflicts = with_records(medicines, recorded, said)
     reports = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS or _is_signed(source.draft)]
     return Content(
         transfer_id=transfer_id,
@@ -97,6 +99,7 @@ def assemble(
         procedures=_newest_entries(signed, "procedure") or _newest_entries(feeds, "procedure"),
         medicines=medicines,
         has_list=bool(listed),
+        is_list_of_orders=bool(listed and not own_list),
         results=_results(reports),
         notes=tuple(entry for draft in (*speaking, *source_of_list, *records) for entry in draft.entries if entry.role == "note"),
         letters=travelling,

@@ -1,6 +1,7 @@
-"""What orders, dispenses and administrations add to the medicines of a list: supply and last dose, never a row of their own.
+"""What orders, dispenses and administrations add to a list (supply, last dose), and the list that discharge orders are.
 
-Inpatient orders are not discharge medicines (practice.md 3). A record joins every row that has the same code or exact text, and route.
+Inpatient orders are not discharge medicines (practice.md 3): only those with the feed's discharge marker make a list.
+A record joins every row that has the same code or exact text, and route.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,27 @@ from exchange.fhir.shape import instant_key, part, parts, same_concept, text
 
 _STANDS = ("active", "completed", "in-progress", "on-hold", "unknown")
 _DRUG = "medicationCodeableConcept"
+_DISCHARGE = "medicine-discharge-order"
+_ORDERS = ("medicine-order", _DISCHARGE)
+
+
+def discharge_list(records: Sequence[Entry]) -> list[Entry]:
+    """The orders that the feed marks for discharge, as rows of a list (`records` oldest first). The newest word on an order number counts;
+    one that takes back without a number takes back that medicine."""
+    rows: dict[object, Entry] = {}
+    for place, entry in enumerate(entry for entry in records if entry.role == _DISCHARGE):
+        number = next((text(one, "value") for one in parts(entry.resource, "identifier")), "")
+        if text(entry.resource, "status") in _STANDS:
+            rows[number or place] = entry
+        else:
+            rows = {key: row for key, row in rows.items() if not (key == number if number else _joins(row.resource, entry.resource))}
+    return [_as_row(entry) for entry in rows.values()]
+
+
+def _as_row(order: Entry) -> Entry:
+    kept = {name: order.resource[name] for name in (_DRUG, "note") if name in order.resource}
+    dosage = parts(order.resource, "dosageInstruction")
+    return Entry("medicine", order.position, {"resourceType": "MedicationStatement", **kept, "dosage": dosage})
 
 
 def with_records(
@@ -60,13 +82,13 @@ def _supply(records: Sequence[Entry]) -> Entry | None:
     """The newest dispense, else the newest order that names an amount; per order number the newest word counts."""
     newest: dict[object, Entry] = {}
     for place, entry in enumerate(records):
-        if entry.role in ("medicine-supply", "medicine-order"):
+        if entry.role in ("medicine-supply", *_ORDERS):
             number = next((text(one, "value") for one in parts(entry.resource, "identifier")), "")
             newest.pop((entry.role, number or place), None)
             newest[entry.role, number or place] = entry
     standing = [entry for entry in newest.values() if text(entry.resource, "status") in _STANDS]
     dispensed = [entry for entry in standing if entry.role == "medicine-supply"]
-    ordered = [entry for entry in standing if entry.role == "medicine-order" and part(entry.resource, "dispenseRequest", "quantity")]
+    ordered = [entry for entry in standing if entry.role in _ORDERS and part(entry.resource, "dispenseRequest", "quantity")]
     return next(iter([*reversed(dispensed), *reversed(ordered)]), None)
 
 

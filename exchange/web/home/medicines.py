@@ -100,7 +100,8 @@ def medicines_view(papers: Papers, *, has_list: bool, letter: str, now: datetime
         return MedicinesView(lead, "Read the medicines in the letter. We do not copy them out, so that no line is lost.", notes, ())
     not_to_give = sum(line.change in codes.NOT_TO_GIVE for line in found)
     lead = f"{len(found)} named here: {len(found) - not_to_give} to give, {not_to_give} not to give."
-    if not has_list:
+    # Rows that no person of the ward stated are a list of the hospital's own, whatever the feed usually sends.
+    if not has_list and all("informationSource" in line.statement for line in found):
         lead = f"No list we can read: check against the letter. {lead}"
     return MedicinesView(lead, letter, notes, tuple(groups))
 
