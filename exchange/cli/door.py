@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,8 +65,9 @@ def service(data: Path | None) -> Iterator["Exchange"]:
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
-    """Print a table; `empty` when there is nothing."""
+    """Print a table; where the window is too narrow for one, each row as a paragraph. `empty` when there is nothing."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -75,8 +77,18 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], empt
         return
     table = Table(title=title, title_justify="left", show_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "delivery"))
+        table.add_column(column, overflow="fold")
     for row in rows:
         # Text, not str: a name in square brackets is a name, not markup.
         table.add_row(*map(Text, row))
-    console.print(table)
+    if console.measure(table, options=console.options.update(width=9999)).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(Text(title, style="italic"))
+    for first, *others in rows:
+        console.print(Text(first, style="bold"))
+        named = [(f"{column}: " if column else "") + cell for column, cell in zip(columns[1:], others, strict=True) if cell]
+        # Short cells share a line, in their order; one of several lines stands by itself.
+        for is_long, cells in groupby(named, lambda cell: "\n" in cell):
+            for words in cells if is_long else [" · ".join(cells)]:
+                console.print(Padding(Text(words), (0, 0, 0, 4)))
