@@ -112,8 +112,8 @@ def code_of(answer) -> str:  # type: ignore[no-untyped-def]
 
 
 @contextmanager
-def api(folder: Path) -> Iterator[Api]:
-    with kit(folder) as service:
+def api(folder: Path, profile: str = "{}") -> Iterator[Api]:
+    with kit(folder, profile=profile) as service:
         app = make_app(service.exchange, service.settings)
         with TestClient(app, base_url=service.settings.public_url, raise_server_exceptions=False, follow_redirects=False) as http:
             found = Api(service, http)
