@@ -356,6 +356,10 @@ def test_people_who_are_read_about_come_page_by_page_the_coming_ones_first() -> 
     assert [len(page) for page in names] == [30, 30, 2, 0]
     assert names[0][:5] == ["P0", "P-1", "P-2", "P1", "P2"]
     assert len({name for page in names for name in page}) == 62
+    assert {row.name for page in pages for group in page.groups for row in group.rows if row.pills} == {
+        "P0",
+        "P-1",
+    }  # who comes this weekend
     assert [(page.newer, page.older) for page in pages[:3]] == [
         ("", "/home?earlier=1"), ("/home?earlier=0", "/home?earlier=2"), ("/home?earlier=1", ""),
     ]  # fmt: skip

@@ -148,7 +148,7 @@ def _late(row: InboxRow, now: datetime) -> str:
 
 def _is_weekend(row: InboxRow, now: datetime) -> bool:
     found = times.day_of(times.moment(row.resident.expected_leaving))
-    return found is not None and found.weekday() >= 5
+    return found is not None and found.weekday() >= 5 and not _is_past(row, now)
 
 
 def _row(row: InboxRow, now: datetime) -> Row:
@@ -160,7 +160,7 @@ def _row(row: InboxRow, now: datetime) -> Row:
         name=who.name,
         age=times.age(who.birth_date, now),
         badge=Badge(mark := Mark.WITHDRAWN if row.withdrawn_at else row.mark, badge_words(mark, len(row.missing))),
-        pills=("Weekend",) if row.withdrawn_at is None and _is_weekend(row, now) else (),
+        pills=("Weekend",) if _is_weekend(row, now) else (),
         late=late,
         when=when,
         when_more=more,
