@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from exchange.fhir.r4.tables import Records
 
+_KEPT = 5_000  # names of code systems: those of the tables and the usual others, not whatever a stranger sends
 UCUM = "http://unitsofmeasure.org"
 # ISO 4217, in use and withdrawn, as OpenJDK 17.0.15 lists it (java.util.Currency).
 _CURRENCIES = (
@@ -111,13 +112,12 @@ class Terms:
         return self._sets[url]
 
     def system(self, url: str) -> CodeSystem | None:
-        """None for a code system that the tables do not hold completely. Bounded: only names of the tables are kept."""
-        if url in self._systems:
-            return self._systems[url]
-        record = self._record("codesystem", url)
-        if record is None:
-            return None
-        self._systems[url] = CodeSystem(record)
+        """None for a code system that the tables do not hold completely."""
+        if url not in self._systems:
+            record = self._record("codesystem", url)
+            if record is None and len(self._systems) > _KEPT:
+                return None
+            self._systems[url] = CodeSystem(record) if record else None
         return self._systems[url]
 
 
