@@ -13,13 +13,12 @@ from exchange.check.issue import Severity
 from exchange.check.look import items
 from exchange.check.plan import Bound, Element
 from exchange.check.report import Report, Where
-from exchange.check.terminology import GRAMMAR, UCUM, ValueSet, ucum_like
+from exchange.check.terminology import GRAMMAR, UCUM, ValueSet
 
 # What names of systems begin with in practice: anything else is a slip of the pen.
-_SCHEME = re.compile(r"(?:https?|urn|ftp|file|mailto):")
+_SCHEME = re.compile(r"(?:https?|urn):")
 _UUID = re.compile(r"(?:urn:uuid:)?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
-_COMMON_UNITS = "http://hl7.org/fhir/ValueSet/ucum-common"
 _SAID: dict[str, tuple[Severity, str]] = {
     "required": ("error", "must come from it"),
     "extensible": ("warning", "should come from it when it covers the concept"),
@@ -65,13 +64,19 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
     if codes is not None and isinstance(code, str) and code in codes:
         return
     if not _SCHEME.match(system):
-        # One of several codings may be local in a CodeableConcept; a Coding alone has to say whose it is.
-        severity: Severity = "warning" if part.path == "CodeableConcept.coding" else "error"
-        report.say(severity, "code-invalid", (where, "system", None), "The system of a code must be an absolute URI", "system-relative")
+        # Advice where a binding says which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
+        severity: Severity = "warning" if part.bound or part.path == "CodeableConcept.coding" else "error"
+        report.say(
+            severity,
+            "code-invalid",
+            (where, "system", None),
+            "The system of a code must be an absolute URI: http, https or urn",
+            "system-relative",
+        )
     if not isinstance(code, str):
         return
     if (grammar := GRAMMAR.get(system)) is not None:
-        if not grammar.fullmatch(code):
+        if not grammar(code):
             report.say("error", "code-invalid", where, f"Not a code of {system}", "code-unknown")
     elif codes is None:
         report.unsure("system-not-checked", system, where, f"codes of the system {_public(system)}, which is not held here")
@@ -80,24 +85,31 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
 
 
 def quantity(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
-    """A UCUM unit must be of UCUM's form; of its units only the common ones are held."""
+    """A unit of UCUM must be one."""
     system, code = found.get("system"), found.get("code")
     if isinstance(system, str) and isinstance(code, str) and not _SCHEME.match(system):
-        report.say("error", "code-invalid", (where, "system", None), "The system of a unit must be an absolute URI", "system-relative")
-    if system != UCUM or not isinstance(code, str):
-        return
-    common = report.plan.terms.value_set(_COMMON_UNITS)
-    if not ucum_like(code):
+        report.say(
+            "error",
+            "code-invalid",
+            (where, "system", None),
+            "The system of a unit must be an absolute URI: http, https or urn",
+            "system-relative",
+        )
+    if system == UCUM and isinstance(code, str) and not GRAMMAR[UCUM](code):
         report.say("error", "code-invalid", (where, "code", None), "Not a UCUM unit", "ucum")
-    elif common is None or not common.has(UCUM, code):
-        report.unsure("system-not-checked", UCUM, where, "units of UCUM that are not among the common ones")
 
 
 def identifier(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
     """datatypes.html#Identifier: the system is absolute, and a value of the system urn:ietf:rfc:3986 is a whole URI."""
     system, value = found.get("system"), found.get("value")
     if isinstance(system, str) and not _SCHEME.match(system):
-        report.say("error", "value", (where, "system", None), "The system of an identifier must be an absolute URI", "system-relative")
+        report.say(
+            "error",
+            "value",
+            (where, "system", None),
+            "The system of an identifier must be an absolute URI: http, https or urn",
+            "system-relative",
+        )
     if found.get("system") == "urn:ietf:rfc:3986" and isinstance(value, str) and not _URI.match(value):
         report.say("error", "value", (where, "value", None), "With the system urn:ietf:rfc:3986 the value is a whole URI", "identifier-uri")
     if system == "https://tools.ietf.org/html/rfc4122" and isinstance(value, str) and not _UUID.fullmatch(value):

@@ -50,6 +50,7 @@ _PLAIN = re.compile(f"{_TEXT}(?:&(?:amp|lt|gt|quot|apos);{_TEXT})*")
 _ATTRIBUTE = re.compile(r' ([a-z:]+)="([^"&]*)"')
 _OPENING = re.compile(r"""([a-z][a-z0-9]*)((?: [a-z:]+="[^"&\x00-\x1f\ud800-\udfff\ufffe\uffff]*")*) ?(/?)""")
 _XMLNS = f' xmlns="{xml.XHTML}"'
+_UNSEEN = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<[^>]*>", re.DOTALL)
 _END = ("end",)
 _SPACE = " \t\r\n"
 _BAD_LINK = re.compile(r"\s*(?:javascript|vbscript|data:text)", re.IGNORECASE)
@@ -146,8 +147,9 @@ def _judge(div: str) -> tuple[list[tuple[str, str]], list[str]]:
                 names.add(str(value))
             elif name in ("href", "src") and str(value)[:1] == "#":
                 links.append(str(value)[1:])
-    if not "".join(str(text) for text in root.itertext()).strip(_SPACE) and not any(
-        image.get("src") for image in root.iter(f"{{{xml.XHTML}}}img")
-    ):
+    words = "".join(str(text) for text in root.itertext())
+    if "<![CDATA[" in div:  # which HTML takes for a comment: most readers show nothing of it
+        words = _UNSEEN.sub("", div)
+    if not words.strip(_SPACE) and not any(image.get("src") for image in root.iter(f"{{{xml.XHTML}}}img")):
         found.append((BLANK, "The narrative shows nothing: write words or a picture, or leave text out"))
     return list(dict.fromkeys(found)), [link for link in links if link and link not in names]
