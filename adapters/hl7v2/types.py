@@ -14,6 +14,7 @@ from adapters.hl7v2.reader import Cell, Segment
 from adapters.hl7v2.tables import national, table
 from exchange.fhir.draft import Outcome, Resource, Unreadable
 from exchange.fhir.r4.number import number
+from exchange.fhir.r4.ucum import is_ucum
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
@@ -123,9 +124,9 @@ def decimal(text: str) -> Decimal | None:
 
 
 def quantity(value: Decimal, unit: Cell, path: str, *, comparator: str = "") -> Resource:
-    """Row CE, CWE → Quantity.unit: the unit in words; its code too, when it is one of UCUM."""
+    """Row CE, CWE → Quantity.unit: the unit in words; its code too, when it says to be one of UCUM and is."""
     made = only(value=value, comparator=comparator, unit=unit.take(f"{path}.unit", 2) or unit.take(f"{path}.unit"))
-    if unit.value() and unit.value(3).upper() == "UCUM":
+    if unit.value(3).upper() == "UCUM" and is_ucum(unit.value()):
         made |= {"system": "http://unitsofmeasure.org", "code": unit.take(f"{path}.code")}
         unit.claim(f"{path}.system", 3)
     return made

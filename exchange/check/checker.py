@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from exchange.check.issue import Issue
+from exchange.check.places import Places
 from exchange.check.plan import Plan, Profile
-from exchange.check.references import Places
 from exchange.check.walk import Walk
 from exchange.errors import Refused
 from exchange.fhir.r4.tables import Records, TypeTables, read_table
@@ -28,10 +28,10 @@ class Checker:
 
     @staticmethod
     @cache
-    def load() -> "Checker":
+    def load(plan: type[Plan] = Plan) -> "Checker":
         """The checker over the shipped tables; loaded once per process."""
         tables = {name: Records(read_table("exchange.check", f"{name}.jsonl.z")) for name in ("r4", "ukcore", "wardpost")}
-        return Checker(Plan(TypeTables.load(), tables))
+        return Checker(plan(TypeTables.load(), tables))
 
     def check(self, resource: dict[str, object], *, profiles: Sequence[str] = ()) -> list[Issue]:
         """Every issue of a resource, in the order of the document; an empty list says that nothing was found, and that nothing went

@@ -5,6 +5,7 @@ Exit codes: 0 nothing of severity error, 1 an issue of severity error or fatal, 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from exchange.fhir.r4.xml import XmlRefused, read
 FORMATS = ("text", "json", "outcome")
 CLEAN, ISSUES, UNREADABLE = 0, 1, 3
 _SUFFIXES = (".json", ".xml")
+_STEP = re.compile(r"(\w+)(?:\.ofType\((\w+)\))?(?:\[(\d+)\])?")
+_QUOTED = 200  # characters of a value that is quoted
 _MAX_BYTES = 256 * 1024 * 1024
 
 
@@ -28,6 +31,7 @@ class Checked:
     path: Path
     issues: tuple[Issue, ...] = ()
     unreadable: str = ""
+    resource: object = None  # kept only to quote values of it
 
     @property
     def exit_code(self) -> int:
@@ -51,8 +55,20 @@ def files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def check_file(checker: Checker, path: Path, profiles: Sequence[str] = ()) -> Checked:
-    """Raises `UnknownProfile`; everything about the file itself is in what is returned."""
+def value_at(resource: object, expression: str) -> object:
+    """The value at the place of an issue (the FHIRPath that `Issue.expression` has), None where there is none."""
+    value = resource
+    for step in _STEP.findall(expression.partition(".")[2]):
+        name, type_, index = step
+        names = [name + type_[:1].upper() + type_[1:]] if type_ else [name, f"_{name}"]
+        value = next((value[one] for one in names if one in value), None) if isinstance(value, dict) else None
+        if index:
+            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+    return value
+
+
+def check_file(checker: Checker, path: Path, profiles: Sequence[str] = (), *, keep: bool = False) -> Checked:
+    """Raises `UnknownProfile`; everything about the file itself is in what is returned. `keep`: the resource, too."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             return Checked(path, unreadable=f"larger than {_MAX_BYTES:,} bytes")
@@ -63,7 +79,7 @@ def check_file(checker: Checker, path: Path, profiles: Sequence[str] = ()) -> Ch
         return Checked(path, unreadable=refused.diagnostics())
     if not isinstance(value, dict):
         return Checked(path, unreadable="not a FHIR resource: a JSON object is needed")
-    return Checked(path, tuple(checker.check(value, profiles=profiles)))
+    return Checked(path, tuple(checker.check(value, profiles=profiles)), resource=value if keep else None)
 
 
 def check(
@@ -71,18 +87,20 @@ def check(
     *,
     form: str = "text",
     profiles: Sequence[str] = (),
+    values: bool = False,
     write: Callable[[str], object],
     seen: Callable[[Checked], object] | None = None,
 ) -> int:
     """Checks files and folders and writes the report; returns the exit code, the worst of all files.
 
+    `values`: each issue of text and json quotes what stands there, which may be a person's data.
     `seen` is called after each file (for a progress bar). With no file at all the code is 3. An unknown profile is 3, too, and is said.
     """
     checker = Checker.load()
     results: list[Checked] = []
     try:
         for path in files(paths):
-            results.append(check_file(checker, path, profiles))
+            results.append(check_file(checker, path, profiles, keep=values))
             if seen:
                 seen(results[-1])
     except UnknownProfile as unknown:
@@ -96,26 +114,37 @@ def check(
     return max(result.exit_code for result in results)
 
 
+def _quoted(result: Checked, issue: Issue) -> str:
+    if result.resource is None:
+        return ""
+    text = json.dumps(value_at(result.resource, issue.expression), default=float)
+    return f" = {text if len(text) <= _QUOTED else text[:_QUOTED] + '...'}"
+
+
 def _text(results: list[Checked]) -> Iterator[str]:
     for result in results:
         if result.unreadable:
             yield f"{result.path}: not readable: {result.unreadable}"
         for issue in result.issues:
-            yield f"{result.path}: {issue.severity}: {issue.expression or '(the whole)'}: {issue.text} [{issue.rule}]"
+            place = f"{issue.expression or '(the whole)'}{_quoted(result, issue)}"
+            yield f"{result.path}: {issue.severity}: {place}: {issue.text} [{issue.rule}]"
     counts = Counter(issue.severity for result in results for issue in result.issues)
     said = ", ".join(f"{counts[severity]} {severity}" for severity in ("fatal", "error", "warning", "information") if counts[severity])
     codes = Counter(result.exit_code for result in results)
     verdicts = f"{codes[CLEAN]} without errors, {codes[ISSUES]} with errors, {codes[UNREADABLE]} not readable"
-    yield f"{len(results)} files: {verdicts}; issues: {said or 'none'}"
+    yield f"{len(results)} file{'s' * (len(results) > 1)}: {verdicts}; issues: {said or 'none'}"
 
 
 def _json(results: list[Checked]) -> Iterator[str]:
     for result in results:
         issues = [
             {"severity": one.severity, "code": one.code, "expression": one.expression, "rule": one.rule, "text": one.text}
+            | ({"value": value_at(result.resource, one.expression)} if result.resource is not None else {})
             for one in result.issues
         ]
-        yield json.dumps({"file": str(result.path), "exit": result.exit_code, "unreadable": result.unreadable or None, "issues": issues})
+        yield json.dumps(
+            {"file": str(result.path), "exit": result.exit_code, "unreadable": result.unreadable or None, "issues": issues}, default=float
+        )
 
 
 def _outcome(results: list[Checked]) -> Iterator[str]:

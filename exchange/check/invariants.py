@@ -9,87 +9,17 @@ missing here are said to be not checked. `ele-1` (no empty element) and txt-1/tx
 
 import json
 import re
-from calendar import timegm
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable
 from typing import Any
 
+from exchange.check.look import Object, choice, coded, has, in_order, inside, items
 from exchange.fhir.shape import is_nhs_number
 
-Object = Mapping[str, Any]  # a FHIR object as JSON has it
 Test = Callable[[Object, Object], bool]  # the object and its resource
 
 _TERM = "http://terminology.hl7.org/CodeSystem/"
 _UCUM = "http://unitsofmeasure.org"
 _R5 = "http://hl7.org/fhir/5.0/StructureDefinition/extension-"
-_TIME = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII)
-
-
-def has(found: Object, *names: str) -> bool:
-    """One of these is there, be it as `_name` alone."""
-    return any(name in found or f"_{name}" in found for name in names)
-
-
-def choice(found: Object, name: str) -> bool:
-    """The choice element `name[x]` is there in some type."""
-    width = len(name)
-    return any(key.lstrip("_")[:width] == name and key.lstrip("_")[width : width + 1].isupper() for key in found)
-
-
-def coded(found: Object, name: str, system: str, *codes: str) -> bool:
-    """The CodeableConcept `name` has a coding of this system with one of these codes."""
-    return any(
-        coding.get("system") == system and coding.get("code") in codes
-        for concept in items(found, name)
-        for coding in items(concept, "coding")
-    )
-
-
-def items(found: Object, name: str) -> list[Any]:
-    value = found.get(name, [])
-    return value if isinstance(value, list) else [value]
-
-
-def moment(text: str) -> tuple[int, Decimal] | None:
-    """(precision, seconds since 1970 in UTC) of a FHIR date, dateTime or instant; the precision counts year, month, day, time."""
-    match = _TIME.fullmatch(text)
-    if not match:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    precision = sum(part is not None for part in (year, month, day, hour))
-    seconds = Decimal(timegm((int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))))
-    seconds += Decimal(fraction or 0)
-    if zone and zone != "Z":
-        seconds -= int(zone[0] + "1") * (int(zone[1:3]) * 3600 + int(zone[4:]) * 60)
-    return precision, seconds
-
-
-def in_order(first: object, second: object) -> bool:
-    """`first` is not after `second`, as FHIRPath's `<=` has it: 2020 and 2020-05 cannot be compared, which breaks the rule, while 2019
-    and 2020-05 can.
-    """
-    one, two = (moment(value) if isinstance(value, str) else None for value in (first, second))
-    if one is None or two is None:
-        return True  # absent, or no date, which has an issue of its own
-    if one[0] != two[0]:
-        width = (4, 7, 10)[min(one[0], two[0]) - 1]
-        return str(first)[:width] < str(second)[:width]
-    return one[1] <= two[1]
-
-
-def inside(found: object) -> Iterator[Object]:
-    """Every object below this one, itself included, once each."""
-    stack = [found]
-    seen: set[int] = set()
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict | list) and id(value) not in seen:
-            seen.add(id(value))
-            if isinstance(value, dict):
-                yield value
-                stack += value.values()
-            else:
-                stack += value
 
 
 def _not_twice(values: list[Any]) -> bool:
@@ -406,5 +336,10 @@ INVARIANTS: dict[str, Test] = {
     "wp-pat-1": _nhs_numbers,
 }
 
-# Properties without which these rules hold of themselves: most resources contain no other.
-ONLY_WITH = dict.fromkeys(("dom-2", "dom-3", "dom-4", "dom-5"), "contained")
+# The property without which a rule holds of itself: most objects are spared it.
+ONLY_WITH = {
+    **dict.fromkeys(("dom-2", "dom-3", "dom-4", "dom-5"), "contained"),
+    **{"att-1": "data", "cpt-2": "value", "per-1": "end", "qty-3": "code", "rng-2": "low", "sqty-1": "comparator"},
+    **{"tim-1": "duration", "tim-2": "period", "tim-4": "duration", "tim-5": "period", "tim-6": "periodMax", "tim-7": "durationMax"},
+    **{"tim-8": "countMax", "tim-9": "offset", "tim-10": "when", "bdl-1": "total", "cmp-2": "emptyReason", "obs-6": "dataAbsentReason"},
+}

@@ -5,10 +5,11 @@ Nodes are built when first met and kept, so that a service that checks Patients 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, cast
 
 from exchange.check.invariants import INVARIANTS, ONLY_WITH, Test
+from exchange.check.issue import Severity
+from exchange.check.matching import Match, discriminator, every
 from exchange.check.overlay import overlay, slice_facts
 from exchange.check.primitives import NUMBERS, Accept, Primitives
 from exchange.check.terminology import Terms, ValueSet
@@ -17,7 +18,6 @@ from exchange.fhir.r4.tables import Facts, Records, TypeRef, TypeTables
 PRIMITIVE, COMPLEX, RESOURCE, EXTENSION, SHADOW, XHTML = range(6)
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 _WALKED = {"txt-1", "txt-2", "ref-1"}  # narrative and references have modules of their own
-Match = Callable[[Mapping[str, Any]], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -25,19 +25,17 @@ class Rule:
     """An invariant on a node or element. `test` is None for one that is not checked here."""
 
     key: str
-    severity: str
+    severity: Severity
     test: Test | None
-    only_with: str  # a property without which the rule cannot be broken
 
 
 @dataclass(slots=True, eq=False)
 class Bound:
-    """A binding. `values` is None when the value set is not at hand."""
+    """A binding: value sets with how strongly each binds, the binding's own and a maximum where there is one. None: a set not at hand."""
 
     strength: str
     url: str
-    values: ValueSet | None
-    limit: ValueSet | None = None
+    demands: tuple[tuple[ValueSet | None, str], ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +73,12 @@ class Element:
     plain: bool = True  # a complex element without anything of its own to check
     quick: bool = False  # a single primitive that is no choice: the usual property
 
+    def built(self) -> "Node":
+        """The node of a complex element, built when first met."""
+        assert self.build is not None
+        self.node = self.build()
+        return self.node
+
 
 @dataclass(slots=True, eq=False)
 class Node:
@@ -85,6 +89,7 @@ class Node:
     elements: dict[str, Element]
     required: tuple[tuple[str, tuple[str, ...], Element], ...]
     rules: tuple[Rule, ...]
+    guarded: dict[str, tuple[Rule, ...]]  # rules that only an object with this property can break
     sliced: tuple[Element, ...]  # elements of which some slice is required
     resource: bool  # of a resource type that is not abstract
 
@@ -116,6 +121,7 @@ class Plan:
         self._nodes: dict[str, Node] = {}
         self._profiles: dict[str, Profile] = {}
         self._bounds: dict[tuple[str, str, str], Bound] = {}
+        self.extension = cast(Node, self.type_node("Extension"))
 
     def profile_names(self) -> Iterator[tuple[str, str]]:
         """(canonical, source) of everything compiled in."""
@@ -183,11 +189,17 @@ class Plan:
                 parts_of = child.get("slicing", {}).get("slices", {})
                 required += [(key, (), elements[key]) for key in keys if parts_of.get(key, {}).get("min", 0)]
         resource = facts.get("kind") == "resource" and not facts.get("abstract", False)
-        return Node(type_, path, elements, tuple(required), self._rules(facts), tuple(sliced), resource)
+        rules = self._rules(facts)
+        guarded: dict[str, tuple[Rule, ...]] = {}
+        for rule in rules:
+            for name in (ONLY_WITH[rule.key], f"_{ONLY_WITH[rule.key]}") if rule.key in ONLY_WITH else ():
+                guarded[name] = (*guarded.get(name, ()), rule)
+        always = tuple(rule for rule in rules if rule.key not in ONLY_WITH)
+        return Node(type_, path, elements, tuple(required), always, guarded, tuple(sliced), resource)
 
     def _rules(self, facts: Facts) -> tuple[Rule, ...]:
         return tuple(
-            Rule(key.partition("@")[0], severity, INVARIANTS.get(key), ONLY_WITH.get(key, ""))
+            Rule(key.partition("@")[0], cast(Severity, severity), INVARIANTS.get(key))
             for key, severity in facts.get("rules", {}).items()
             if key not in _WALKED
         )
@@ -278,7 +290,8 @@ class Plan:
             return None
         if key not in self._bounds:
             limit = self.terms.value_set(key[2]) if key[2] else None
-            self._bounds[key] = Bound(key[0], key[1], self.terms.value_set(key[1]), limit)
+            own = (self.terms.value_set(key[1]), key[0])
+            self._bounds[key] = Bound(key[0], key[1], (own, (limit, "required")) if limit else (own,))
         return self._bounds[key]
 
     def _accept(self, element: Element) -> Accept:
@@ -291,7 +304,8 @@ class Plan:
         if element.fixed is not None or element.pattern is not None:
             return lambda _: False
         if element.bound:
-            return element.bound.values.codes.__contains__ if element.bound.values and not element.bound.limit else lambda _: False
+            (values, _), *more = element.bound.demands
+            return values.codes.__contains__ if values and not more else lambda _: False
         return accept
 
     def _targets(self, ref: TypeRef) -> dict[str, list[str]] | None:
@@ -318,12 +332,12 @@ class Plan:
                 self._extension_slice(element, name, own, slicing["slices"][name])
                 continue
             part = self._element(element.key, element.step, f"{element.path}:{name}", own)
-            tests = [self._discriminator(kind, path, own) for kind, path in slicing.get("on", [])]
+            tests = [discriminator(kind, path, own) for kind, path in slicing.get("on", [])]
             if not tests or None in tests:
                 on = ", ".join(f"{kind} {path}" for kind, path in slicing.get("on", [])) or "nothing"
                 element.slices = Slices([], False, f"slices of {element.path} are told apart by {on}")
                 return
-            parts.append((_all([test for test in tests if test]), part))
+            parts.append((every([test for test in tests if test]), part))
         if parts:
             element.slices = Slices(parts, slicing.get("rules") == "closed")
 
@@ -342,63 +356,3 @@ class Plan:
             facts = overlay(self.snapshot(profiles, "Extension"), {"children": delta.get("children", {})}, self.types)
             part.build = self._builder("Extension", "Extension", facts)
         element.by_url[url] = part
-
-    def _discriminator(self, kind: str, path: str, facts: Facts) -> Match | None:
-        """A test for one discriminator of a slice; None for what cannot be told here."""
-        if kind == "type" and (refs := facts.get("children", {}).get(path, {}).get("types")) and path == "resource":
-            return lambda found: any(isinstance(found.get(path), dict) and found[path].get("resourceType") == ref["code"] for ref in refs)
-        if "(" in path or kind not in ("value", "pattern", "exists"):
-            return None
-        steps = [] if path == "$this" else path.split(".")
-        if kind == "exists":
-            child = facts.get("children", {}).get(path, {})
-            wanted = child.get("min", 0) > 0
-            return (lambda found: (path in found) == wanted) if wanted or child.get("max") == 0 else None
-        expected = list(self._expected(facts, steps))
-        if not expected:
-            return None
-        return lambda found: any(same(value, wanted, loose) for value in _at(found, steps) for wanted, loose in expected)
-
-    def _expected(self, facts: Facts, steps: list[str]) -> Iterator[tuple[object, bool]]:
-        """(value, is a pattern) that a slice demands at a path."""
-        for word, loose in (("fixed", False), ("pattern", True)):
-            if word in facts:
-                yield from ((value, loose) for value in _at(facts[word], steps))  # type: ignore[literal-required]  # fixed or pattern
-        for part in facts.get("slicing", {}).get("slices", {}).values():
-            yield from self._expected(part, steps)
-        if steps and steps[0] in facts.get("children", {}):
-            yield from self._expected(facts["children"][steps[0]], steps[1:])
-
-
-def _all(tests: list[Match]) -> Match:
-    return tests[0] if len(tests) == 1 else lambda found: all(test(found) for test in tests)
-
-
-def _at(value: object, steps: list[str]) -> Iterator[object]:
-    if isinstance(value, list):
-        for item in value:
-            if not isinstance(item, list):  # FHIR has no arrays of arrays
-                yield from _at(item, steps)
-    elif not steps:
-        yield value
-    elif isinstance(value, dict) and steps[0] in value:
-        yield from _at(value[steps[0]], steps[1:])
-
-
-def same(value: object, wanted: object, loose: bool) -> bool:
-    """`value` equals `wanted` exactly, or (loose) holds at least what the pattern asks for."""
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict) or (not loose and value.keys() != wanted.keys()):
-            return False
-        return all(key in value and same(value[key], item, loose) for key, item in wanted.items())
-    if isinstance(wanted, list):
-        if not isinstance(value, list):
-            return False
-        if loose:
-            return all(any(same(found, item, loose) for found in value) for item in wanted)
-        return len(value) == len(wanted) and all(same(found, item, loose) for found, item in zip(value, wanted, strict=True))
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return value is wanted
-    if isinstance(wanted, int | float | Decimal):
-        return isinstance(value, int | float | Decimal) and value == wanted
-    return value == wanted

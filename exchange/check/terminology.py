@@ -1,11 +1,14 @@
 """Codes: which belong to a value set or a code system, and of which that cannot be said here."""
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, cast
 
 from exchange.fhir.r4.tables import Records
+from exchange.fhir.r4.ucum import is_ucum
 
+_KEPT = 5_000  # names of code systems: those of the tables and the usual others, not whatever a stranger sends
 UCUM = "http://unitsofmeasure.org"
 # ISO 4217, in use and withdrawn, as OpenJDK 17.0.15 lists it (java.util.Currency).
 _CURRENCIES = (
@@ -18,22 +21,21 @@ _CURRENCIES = (
     "TZS UAH UGX USD USN USS UYI UYU UZS VEB VED VEF VES VND VUV WST XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XFO XFU XOF XPD XPF "
     "XPT XSU XTS XUA XXX YER YUM ZAR ZMK ZMW ZWD ZWG ZWL ZWN ZWR"
 )
-# Systems defined by a grammar, RFC 5646 (language tags) and RFC 6838 with RFC 2045 parameters (media types), and one that is a short list.
-GRAMMAR = {
+# Systems defined by a grammar: RFC 5646 (language tags), RFC 6838 with RFC 2045 parameters (media types), UCUM; and a short list.
+GRAMMAR: dict[str, Callable[[str], object]] = {
+    UCUM: is_ucum,
     "urn:ietf:bcp:47": re.compile(
         # RFC 5646 leaves room for languages of four to eight letters; none is registered.
         r"(?:[a-zA-Z]{2,3}(?:-[a-zA-Z]{3}){0,3})(?:-[a-zA-Z]{4})?(?:-(?:[a-zA-Z]{2}|\d{3}))?"
         r"(?:-(?:[a-zA-Z0-9]{5,8}|\d[a-zA-Z0-9]{3}))*(?:-[0-9a-wyzA-WYZ](?:-[a-zA-Z0-9]{2,8})+)*(?:-x(?:-[a-zA-Z0-9]{1,8})+)?"
         r"|x(?:-[a-zA-Z0-9]{1,8})+",
         re.ASCII,
-    ),
-    "urn:iso:std:iso:4217": re.compile(_CURRENCIES.replace(" ", "|")),
+    ).fullmatch,
+    "urn:iso:std:iso:4217": re.compile(_CURRENCIES.replace(" ", "|")).fullmatch,
     "urn:ietf:bcp:13": re.compile(
         r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}(?:\s*;\s*[\w!#$&^.+-]+=(?:[^\s\";]+|\"[^\"]*\"))*;?", re.ASCII
-    ),
+    ).fullmatch,
 }
-# UCUM: annotations in braces are free; atoms and operators are of few characters (of its 323 atoms and prefixes), and brackets pair up.
-_UCUM = re.compile(r"(?:[\w%'*^./+()-]|\[[\w'.]+\]|\{[\x21-\x7a|~]*\})+", re.ASCII)
 
 
 class CodeSystem:
@@ -68,7 +70,7 @@ class ValueSet:
         if system in self._codes and code in self._codes[system]:
             return True
         if system in GRAMMAR and system in self._open:
-            return GRAMMAR[system].fullmatch(code) is not None
+            return bool(GRAMMAR[system](code))
         return None if self._any or system in self._open else False
 
     def has_code(self, code: str) -> bool | None:
@@ -78,7 +80,7 @@ class ValueSet:
         for system in self._open:
             if system not in GRAMMAR:
                 return None
-            if GRAMMAR[system].fullmatch(code):
+            if GRAMMAR[system](code):
                 return True
         return False
 
@@ -111,16 +113,10 @@ class Terms:
         return self._sets[url]
 
     def system(self, url: str) -> CodeSystem | None:
-        """None for a code system that the tables do not hold completely. Bounded: only names of the tables are kept."""
-        if url in self._systems:
-            return self._systems[url]
-        record = self._record("codesystem", url)
-        if record is None:
-            return None
-        self._systems[url] = CodeSystem(record)
+        """None for a code system that the tables do not hold completely."""
+        if url not in self._systems:
+            record = self._record("codesystem", url)
+            if record is None and len(self._systems) > _KEPT:
+                return None
+            self._systems[url] = CodeSystem(record) if record else None
         return self._systems[url]
-
-
-def ucum_like(code: str) -> bool:
-    """The code could be UCUM: the grammar's brackets and characters, not its list of units."""
-    return len(code) < 200 and _UCUM.fullmatch(code) is not None and code.count("(") == code.count(")")

@@ -7,72 +7,45 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from exchange.check import codes, extensions, references, xhtml
-from exchange.check.issue import Issue, Severity
-from exchange.check.plan import CORE, EXTENSION, PRIMITIVE, RESOURCE, SHADOW, XHTML, Element, Node, Plan, Profile, Rule, same
-from exchange.check.references import Places
+from exchange.check.issue import Issue
+from exchange.check.matching import same
+from exchange.check.places import Places
+from exchange.check.plan import CORE, EXTENSION, PRIMITIVE, RESOURCE, SHADOW, XHTML, Element, Node, Plan, Profile, Rule, Slices
+from exchange.check.report import Report, TooCostly, Where
+from exchange.check.words import RULE_WORDS
 
 DEPTH = 100  # nested objects
 OBJECTS = 500_000  # objects in all
-ISSUES = 1_000
 # What an invariant raises over a structure that is damaged, which has an issue of its own.
 DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
+# What some types obey beyond structure and invariants.
+HOOKS: dict[str, Callable[[Report, dict[str, Any], Element, Where], None]] = {
+    "Attachment": codes.attachment,
+    "Coding": codes.coding,
+    "Identifier": codes.identifier,
+    "Reference": references.reference,
+    **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), codes.quantity),
+}
 
 Targets = Mapping[str, list[str]]
-Where = tuple[Any, str, int | None]  # (parent, step, index); the parent of the root is None
 
 
-class TooCostly(Exception):
-    """A bound of the check was reached."""
-
-
-class Walk:
+class Walk(Report):
     """The state of one check. Use `run`, then read `issues`."""
 
     def __init__(self, plan: Plan, places: Places) -> None:
-        self.plan = plan
-        self.places = places
-        self.issues: list[Issue] = []
-        self.resource: Mapping[str, Any] = {}  # the nearest resource that is not contained
-        self._said: set[tuple[str, str]] = set()
-        self._unsure: dict[tuple[str, str], tuple[Where, str, int]] = {}
+        super().__init__(plan, places, self._alone)
         self._left = OBJECTS
-        self._hooks: dict[str, Callable[[Walk, dict[str, Any], Element, Where], None]] = {
-            "Attachment": codes.attachment,
-            "Coding": codes.coding,
-            "Identifier": codes.identifier,
-            "Reference": references.reference,
-            **dict.fromkeys(("Quantity", "Age", "Count", "Distance", "Duration"), codes.quantity),
-        }
-
-    # saying
-
-    def say(self, severity: str, code: str, where: Where, text: str, rule: str) -> None:
-        expression = spelled(where)
-        if (rule, expression) in self._said:
-            return
-        if len(self.issues) >= ISSUES:
-            raise TooCostly(f"More than {ISSUES:,} issues: the rest is not listed")
-        self._said.add((rule, expression))
-        self.issues.append(Issue(_SEVERITIES[severity], code, expression, text, rule))
-
-    def unsure(self, rule: str, what: str, where: Where, text: str) -> None:
-        """Something that could not be checked: said once for each `what`, with the number of places."""
-        first, _, count = self._unsure.get((rule, what), (where, text, 0))
-        self._unsure[rule, what] = (first, text, count + 1)
-
-    # walking
 
     def run(self, root: object, profiles: Iterable[Profile]) -> None:
         try:
             self.visit(root, None, DEPTH, profiles)
-            self.places.finish(self)
+            references.whole(self)
         except TooCostly as reached:
             self.issues.append(Issue("fatal", "too-costly", "", str(reached), "bounds"))
-        for (rule, _), (where, text, count) in self._unsure.items():
-            self.issues.append(Issue("information", "not-supported", spelled(where), f"Not checked: {text} (places: {count})", rule))
+        self.close()
 
-    def alone(self, root: object, profile: Profile) -> list[Issue]:
-        """The issues of a resource by itself under one profile."""
+    def _alone(self, root: object, profile: Profile) -> list[Issue]:
         inner = Walk(self.plan, Places(None))
         inner._left = self._left
         inner.run(root, [profile])
@@ -132,8 +105,8 @@ class Walk:
         if type(found) is not dict:
             if found is None:
                 self.say("error", "structure", where, "null is not allowed here: leave it out", "null")
-                return
-            self.say("error", "structure", where, "An object is needed here", "type")
+            else:
+                self.say("error", "structure", where, "An object is needed here", "type")
             return
         self._left -= 1
         if depth < 0 or self._left < 0:
@@ -150,96 +123,116 @@ class Walk:
                 if type(value) is not str or not part.accept(value):
                     self._primitive(value, part, (where, part.step, None), found, None)
                 continue
-            kind = part.kind
-            if part.choice and kind != SHADOW:
-                if chosen is None:
-                    chosen = {}
+            if part.choice and part.kind != SHADOW:
+                chosen = {} if chosen is None else chosen
                 if chosen.setdefault(part.choice, key) != key:
                     self.say("error", "structure", (where, part.step, None), f"{part.choice} has two values: keep one", "choice")
-            if part.many and kind != SHADOW:
-                if type(value) is not list:
-                    self.say("error", "structure", (where, part.step, None), "An array is needed here", "type")
-                    continue
-                if not value:
-                    self.say("error", "structure", (where, part.step, None), "An empty array: leave the element out", "empty")
-                    continue
-                if 0 <= part.max < len(value) or len(value) < part.min:
-                    self._count(len(value), part, where)
-                if kind == PRIMITIVE:
-                    accept = part.accept
-                    for index, item in enumerate(value):
-                        if type(item) is not str or not accept(item):
-                            self._primitive(item, part, (where, part.step, index), found, index)
-                elif kind == EXTENSION:
-                    extensions.check(self, value, part, node, element, where, depth, found.get("url"))
-                elif kind == RESOURCE:
-                    for index, item in enumerate(value):
-                        self.visit(item, (where, part.step, index), depth, (), part.targets)
-                elif part.slices:
-                    self._sliced(value, part, part.slices, where, depth)
-                else:
-                    inner = part.node or self.build(part)
-                    for index, item in enumerate(value):
-                        self.members(item, inner, part, (where, part.step, index), depth - 1)
-                        if not part.plain:
-                            self._own(item, part, (where, part.step, index))
-                continue
-            if part.max == 0:
-                self._count(1, part, where)
-            if kind == PRIMITIVE:
-                if type(value) is not str or not part.accept(value):
-                    self._primitive(value, part, (where, part.step, None), found, None)
-            elif kind == SHADOW:
-                self._shadow(value, part, found, where, depth)
-            elif kind == XHTML:
-                self._narrative(value, (where, part.step, None))
-            elif kind == RESOURCE:
-                self.visit(value, (where, part.step, None), depth, (), part.targets)
+            if part.many and part.kind != SHADOW:
+                self._array(value, part, found, node, element, where, depth)
             else:
-                at: Where = (where, part.step, None)
-                self.members(value, part.node or self.build(part), part, at, depth - 1)
-                if not part.plain:
-                    self._own(value, part, at)
+                self._single(value, part, found, where, depth)
         if not found or (len(found) == 1 and "id" in found and element is not None and element.kind != SHADOW):
             self.say("error", "structure", where, "An empty object: leave the element out", "ele-1")
             return
         for name, others, part in node.required:
             if name not in found and f"_{name}" not in found and not any(other in found for other in others):
-                self._missing(part, where)
+                self.say("error", "required", where, f"{part.path} is required and missing", "min")
         for part in node.sliced:
             if part.key not in found:
-                self.slice_counts({}, part, where)
-        for rule in node.rules:
-            if rule.only_with and rule.only_with not in found:
-                continue
+                self._slice_counts({}, part, where)
+        if node.rules:
+            self._obey(node.rules, found, where, node.path)
+        if node.guarded and not node.guarded.keys().isdisjoint(found):
+            for key in node.guarded.keys() & found.keys():
+                self._obey(node.guarded[key], found, where, node.path)
+        if element is not None and (hook := HOOKS.get(node.type)):
+            hook(self, found, element, where)
+
+    def _array(
+        self, value: Any, part: Element, found: dict[str, Any], node: Node, element: Element | None, where: Where, depth: int
+    ) -> None:
+        step, kind = part.step, part.kind
+        if type(value) is not list:
+            self.say("error", "structure", (where, step, None), "An array is needed here", "type")
+            return
+        if not value:
+            self.say("error", "structure", (where, step, None), "An empty array: leave the element out", "empty")
+            return
+        if 0 <= part.max < len(value) or len(value) < part.min:
+            self._count(len(value), part, where)
+        if kind == PRIMITIVE:
+            accept = part.accept
+            for index, item in enumerate(value):
+                if type(item) is not str or not accept(item):
+                    self._primitive(item, part, (where, step, index), found, index)
+        elif kind == EXTENSION:
+            self._extensions(value, part, node, element, where, depth, found.get("url"))
+        elif kind == RESOURCE:
+            for index, item in enumerate(value):
+                self.visit(item, (where, step, index), depth, (), part.targets)
+        elif part.slices:
+            self._sliced(value, part, part.slices, where, depth)
+        else:
+            inner = part.node or part.built()
+            for index, item in enumerate(value):
+                at: Where = (where, step, index)
+                self.members(item, inner, part, at, depth - 1)
+                if not part.plain:
+                    self._own(item, part, at)
+
+    def _single(self, value: Any, part: Element, found: dict[str, Any], where: Where, depth: int) -> None:
+        at: Where = (where, part.step, None)
+        kind = part.kind
+        if part.max == 0:
+            self._count(1, part, where)
+        if kind == PRIMITIVE:
+            if type(value) is not str or not part.accept(value):
+                self._primitive(value, part, at, found, None)
+        elif kind == SHADOW:
+            self._shadow(value, part, found, where, depth)
+        elif kind == XHTML:
+            self._narrative(value, at)
+        elif kind == RESOURCE:
+            self.visit(value, at, depth, (), part.targets)
+        else:
+            self.members(value, part.node or part.built(), part, at, depth - 1)
+            if not part.plain:
+                self._own(value, part, at)
+
+    def _obey(self, rules: Iterable[Rule], found: Mapping[str, Any], where: Where, path: str) -> None:
+        for rule in rules:
             try:
                 if rule.test is not None and rule.test(found, self.resource):
                     continue
             except DAMAGED:
                 continue
-            self._broken(rule, where, node.path)
-        if (hook := self._hooks.get(node.type)) and element is not None:
-            hook(self, found, element, where)
+            if rule.test is None:
+                self.unsure("invariant-not-checked", rule.key, where, f"invariant {rule.key} of {path}")
+            else:
+                words = RULE_WORDS.get(rule.key, f"Invariant {rule.key} of {path} does not hold: see its definition")
+                self.say(rule.severity, "invariant", where, words, rule.key)
 
-    def build(self, element: Element) -> Node:
-        assert element.build is not None
-        element.node = element.build()
-        return element.node
-
-    def _obey(self, rule: Rule, found: Mapping[str, Any], where: Where, path: str) -> None:
-        try:
-            holds = rule.test is not None and rule.test(found, self.resource)
-        except DAMAGED:
-            return
-        if not holds:
-            self._broken(rule, where, path)
-
-    def _broken(self, rule: Rule, where: Where, path: str) -> None:
-        if rule.test is None:
-            self.unsure("invariant-not-checked", rule.key, where, f"invariant {rule.key} of {path}")
-            return
-        words = codes.RULE_WORDS.get(rule.key, f"Invariant {rule.key} of {path} does not hold: see its definition")
-        self.say(rule.severity, "invariant", where, words, rule.key)
+    def _extensions(
+        self, items: list[Any], part: Element, node: Node, element: Element | None, where: Where, depth: int, outer: object
+    ) -> None:
+        """The extensions of one object. `element` is what the object is the value of; `outer` the url of the extension it is, if any."""
+        counts: dict[str, int] = {}
+        for index, item in enumerate(items):
+            at: Where = (where, part.step, index)
+            url = item.get("url") if isinstance(item, dict) else None
+            profile = extensions.definition(self, url, at)
+            one = part.by_url.get(url) if isinstance(url, str) else None
+            inner = profile.node if profile else self.plan.extension
+            if one:
+                counts[one.path] = counts.get(one.path, 0) + 1
+                inner = one.node or one.built()
+            self.members(item, inner, part, at, depth - 1)
+            if profile:
+                extensions.placed(self, profile, part, node, element, where, at, outer)
+            elif isinstance(url, str) and not one:
+                extensions.foreign(self, url, part, node, at)
+        if part.by_url:
+            self._slice_counts(counts, part, where)
 
     # parts of an object
 
@@ -254,9 +247,6 @@ class Walk:
             "unknown-element",
         )
 
-    def _missing(self, part: Element, where: Where) -> None:
-        self.say("error", "required", where, f"{part.path} is required and missing", "min")
-
     def _count(self, count: int, part: Element, where: Where) -> None:
         at = (where, part.step, None)
         if count < part.min:
@@ -268,14 +258,17 @@ class Walk:
         """What an element demands of its value beyond the type: fixed and pattern values, binding, rules."""
         if not isinstance(value, dict):
             return
+        self._demanded(value, part, where)
+        if part.rules:
+            self._obey(part.rules, value, where, part.path)
+        if part.bound:
+            codes.bound_object(self, value, part, part.bound, where)
+
+    def _demanded(self, value: object, part: Element, where: Where) -> None:
         if part.fixed is not None and not same(value, part.fixed, False):
             self.say("error", "value", where, f"{part.path} has a fixed value in this profile", "fixed")
         if part.pattern is not None and not same(value, part.pattern, True):
             self.say("error", "value", where, f"{part.path} must hold at least the pattern of this profile", "pattern")
-        for rule in part.rules:
-            self._obey(rule, value, where, part.path)
-        if part.bound:
-            codes.bound_object(self, value, part, part.bound, where)
 
     def _primitive(self, value: object, part: Element, where: Where, holder: Mapping[str, Any], index: int | None) -> None:
         """A primitive that was not passed at once: says what is wrong, if anything."""
@@ -293,14 +286,10 @@ class Walk:
             else:
                 self.say("error", "value" if key == "format" else "structure", where, words, key)
                 return
-        if part.fixed is not None and not same(value, part.fixed, False):
-            self.say("error", "value", where, f"{part.path} has a fixed value in this profile", "fixed")
-        if part.pattern is not None and not same(value, part.pattern, True):
-            self.say("error", "value", where, f"{part.path} must hold at least the pattern of this profile", "pattern")
-        for rule in part.rules:
-            self._obey(rule, {"value": value}, where, part.path)
+        self._demanded(value, part, where)
+        self._obey(part.rules, {"value": value}, where, part.path)
         if part.bound and isinstance(value, str):
-            codes.bound_code(self, value, part, part.bound, where)
+            codes.bound_code(self, value, part.bound, where)
 
     def _shadow(self, value: object, part: Element, holder: Mapping[str, Any], where: Where, depth: int) -> None:
         """`_name` beside a primitive: its id and extensions, for arrays one by one with null where there are none."""
@@ -322,7 +311,7 @@ class Walk:
             self.say("warning", "structure", at, "An array of nulls alone says nothing: leave it out", "empty")
         for index, item in enumerate(items):
             if item is not None:
-                self.members(item, part.node or self.build(part), part, (where, part.step, index if part.many else None), depth - 1)
+                self.members(item, part.node or part.built(), part, (where, part.step, index if part.many else None), depth - 1)
 
     def _narrative(self, value: object, where: Where) -> None:
         if not isinstance(value, str) or not value:
@@ -334,7 +323,7 @@ class Walk:
         if any(not self.places.has_anchor(link) for link in links):
             self.say("error", "not-found", where, "A link inside the narrative leads to nothing of this resource", "narrative-link")
 
-    def _sliced(self, items: list[Any], part: Element, slices: Any, where: Where, depth: int) -> None:
+    def _sliced(self, items: list[Any], part: Element, slices: Slices, where: Where, depth: int) -> None:
         if slices.unsure:
             self.unsure("slicing-not-checked", part.path, where, slices.unsure)
         counts: dict[str, int] = {}
@@ -352,11 +341,11 @@ class Walk:
                     )
                 if len(found) > 1:
                     self.say("error", "structure", at, f"This belongs to more than one slice of {part.path}", "slice-ambiguous")
-            self.members(item, one.node or self.build(one), one, at, depth - 1)
+            self.members(item, one.node or one.built(), one, at, depth - 1)
             self._own(item, one, at)
-        self.slice_counts(counts, part, where)
+        self._slice_counts(counts, part, where)
 
-    def slice_counts(self, counts: dict[str, int], part: Element, where: Where) -> None:
+    def _slice_counts(self, counts: dict[str, int], part: Element, where: Where) -> None:
         at: Where = (where, part.step, None)
         named = [one for _, one in part.slices.parts] if part.slices else []
         for one in (*named, *part.by_url.values()):
@@ -378,16 +367,3 @@ class Walk:
                     f"The slice {name} of {part.path} may stand {one.max} times at most; here {count}",
                     f"slice-max:{name}",
                 )
-
-
-def spelled(where: Where) -> str:
-    """The FHIRPath of a place."""
-    steps: list[str] = []
-    place: Where | None = where
-    while place is not None:
-        steps.append(place[1] if place[2] is None else f"{place[1]}[{place[2]}]")
-        place = place[0]
-    return ".".join(reversed(steps))
-
-
-_SEVERITIES: dict[str, Severity] = {"fatal": "fatal", "error": "error", "warning": "warning", "information": "information"}

@@ -44,12 +44,14 @@ _HOMES = {
 # ... and which elements hold blocks at all.
 _FLOW = _words("blockquote colgroup dd div li td th")
 _BLOCKS = _words("div ol pre table ul")
-_TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)([^<>]*)>")
+_TAG = re.compile(r"<([^<>]*)>")
 _TEXT = "[^<&\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*"
 _PLAIN = re.compile(f"{_TEXT}(?:&(?:amp|lt|gt|quot|apos);{_TEXT})*")
 _ATTRIBUTE = re.compile(r' ([a-z:]+)="([^"&]*)"')
-_ATTRIBUTES_ALONE = re.compile(r'(?: [a-z:]+="[^"&]*")* ?/?')
+_OPENING = re.compile(r"""([a-z][a-z0-9]*)((?: [a-z:]+="[^"&\x00-\x1f\ud800-\udfff\ufffe\uffff]*")*) ?(/?)""")
 _XMLNS = f' xmlns="{xml.XHTML}"'
+_UNSEEN = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<[^>]*>", re.DOTALL)
+_END = ("end",)
 _SPACE = " \t\r\n"
 _BAD_LINK = re.compile(r"\s*(?:javascript|vbscript|data:text)", re.IGNORECASE)
 NOT_XHTML, ACTIVE, BLANK = "not-xhtml", "txt-1", "txt-2"
@@ -64,35 +66,39 @@ def faults(div: str) -> tuple[list[tuple[str, str]], list[str]]:
 
 def _surely_right(div: str) -> bool:
     """The usual narrative, decided without a parser: known tags that pair up and stand where they may, known attributes, some words."""
-    parts = _TOKEN.split(div)
-    words = "".join(parts[::4])
-    if len(parts) == 1 or not words.strip(_SPACE) or "]]>" in words or not _PLAIN.fullmatch(words) or parts[0] or parts[-1]:
+    parts = _TAG.split(div)
+    words = "".join(parts[::2])
+    if parts[0] or parts[-1] or not words.strip(_SPACE) or "]]>" in words or not _PLAIN.fullmatch(words):
         return False
-    stack = [""]
-    left = len(parts) // 4
-    for closing, tag, attributes, text in zip(parts[1::4], parts[2::4], parts[3::4], parts[4::4], strict=True):
-        left -= 1
-        if closing:
-            if attributes or stack.pop() != tag or (left and len(stack) == 1):
-                return False
-        elif len(attributes) > 300 or not _right_tag(stack[-1], tag, attributes):  # long ones are not worth keeping
+    tags = parts[1::2]
+    if max(map(len, tags)) > 300:  # not worth keeping
+        return False
+    state: tuple[str, ...] = ("",)
+    for tag, text in zip(tags, parts[2::2], strict=True):
+        state = _after(state, tag)
+        if not state or (text and state[-1] in _HOLDS and not text.isspace()):
             return False
-        elif attributes[-1:] != "/":
-            stack.append(tag)
-        if text and stack[-1] in _HOLDS and not text.isspace():
-            return False
-    return len(stack) == 1
+    return state == _END
 
 
 @lru_cache(maxsize=4096)
-def _right_tag(parent: str, tag: str, attributes: str) -> bool:
-    if tag not in _TAGS or not (_right_place(parent, tag) if parent else tag == "div" and _XMLNS in attributes):
-        return False
-    if not _ATTRIBUTES_ALONE.fullmatch(attributes):
-        return False
+def _after(state: tuple[str, ...], tag: str) -> tuple[str, ...]:
+    """The open elements after a tag; none of them when the tag is not surely right."""
+    parent = state[-1]
+    if tag[:1] == "/":
+        return () if tag[1:] != parent else _END if len(state) == 2 else state[:-1]
+    match = _OPENING.fullmatch(tag)
+    if not match or match[1] not in _TAGS or len(state) > 30 or state == _END:
+        return ()
+    name, attributes, closed = match.groups()
+    if not (_right_place(parent, name) if parent else name == "div" and _XMLNS in attributes and not closed):
+        return ()
     found = _ATTRIBUTE.findall(attributes if parent else attributes.replace(_XMLNS, "", 1))
-    right = all(_right_attribute(tag, name, value) and value[:1] != "#" for name, value in found)
-    return right and len({name for name, _ in found}) == len(found)
+    if len({key for key, _ in found}) != len(found):
+        return ()
+    if not all(_right_attribute(name, key, value) and value[:1] != "#" for key, value in found):
+        return ()
+    return state if closed else (*state, name)
 
 
 def _right_place(parent: str, tag: str) -> bool:
@@ -141,8 +147,9 @@ def _judge(div: str) -> tuple[list[tuple[str, str]], list[str]]:
                 names.add(str(value))
             elif name in ("href", "src") and str(value)[:1] == "#":
                 links.append(str(value)[1:])
-    if not "".join(str(text) for text in root.itertext()).strip(_SPACE) and not any(
-        image.get("src") for image in root.iter(f"{{{xml.XHTML}}}img")
-    ):
+    words = "".join(str(text) for text in root.itertext())
+    if "<![CDATA[" in div:  # which HTML takes for a comment: most readers show nothing of it
+        words = _UNSEEN.sub("", div)
+    if not words.strip(_SPACE) and not any(image.get("src") for image in root.iter(f"{{{xml.XHTML}}}img")):
         found.append((BLANK, "The narrative shows nothing: write words or a picture, or leave text out"))
     return list(dict.fromkeys(found)), [link for link in links if link and link not in names]

@@ -13,6 +13,7 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="FHIR files, JSON or XML, or folders of them.", exists=True)],
     format: Annotated[str, typer.Option(help="text, json (a line a file) or outcome.")] = "text",
     profile: Annotated[list[str] | None, typer.Option(help="Canonical URL that each file must conform to, beside its own claims.")] = None,
+    with_values: Annotated[bool, typer.Option("--with-values", help="Quote what stands at each issue: it may be a person's data.")] = False,
 ) -> None:
     """Judge FHIR against R4 and UK Core, offline. Exit 0 clean, 1 an issue of severity error, 3 something unreadable."""
     from rich.console import Console
@@ -25,7 +26,9 @@ def check(
     found = list(command.files(files))
     with Progress(console=Console(stderr=True), transient=True, disable=len(found) < 2 or not sys.stderr.isatty()) as progress:
         task = progress.add_task("checking", total=len(found))
-        code = command.check(found, form=format, profiles=profile or (), write=sys.stdout.write, seen=lambda _: progress.advance(task))
+        code = command.check(
+            found, form=format, profiles=profile or (), values=with_values, write=sys.stdout.write, seen=lambda _: progress.advance(task)
+        )
     raise typer.Exit(code)
 
 

@@ -1,10 +1,10 @@
 """The one JSON way: a strict loader at the rim, msgspec out. Decimals stay as written."""
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import NoReturn
-
-import msgspec
 
 from exchange.errors import WardpostError
 from exchange.fhir.r4.number import number
@@ -13,14 +13,17 @@ MAX_DEPTH = 64
 MAX_DIGITS = 1_000  # far beyond any measure; thousands of digits cost whoever computes with them
 
 
-def _literal(value: object) -> msgspec.Raw:
-    """A number that Decimal would write otherwise (`1e3`), as it was written."""
-    if isinstance(value, Decimal):
-        return msgspec.Raw(str(value).encode())
-    raise TypeError(f"{type(value).__name__} is no JSON")
+@cache
+def _encode() -> Callable[[object], bytes]:
+    import msgspec  # the checker reads JSON, and runs where this is not installed
 
+    def literal(value: object) -> msgspec.Raw:
+        """A number that Decimal would write otherwise (`1e3`), as it was written."""
+        if isinstance(value, Decimal):
+            return msgspec.Raw(str(value).encode())
+        raise TypeError(f"{type(value).__name__} is no JSON")
 
-_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_literal)
+    return msgspec.json.Encoder(decimal_format="number", enc_hook=literal).encode
 
 
 class JsonRefused(WardpostError, ValueError):
@@ -116,4 +119,4 @@ def _refuse_depth(text: str) -> None:
 
 def dump(value: object) -> bytes:
     """Compact JSON bytes; Decimals are written with the digits they came with."""
-    return _encoder.encode(value)
+    return _encode()(value)

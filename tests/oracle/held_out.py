@@ -1,8 +1,8 @@
 # ruff: noqa: E501 - tables of values read better as lines
 """Kinds of damage written after the checker, blind to its rules: most pull a document about at random, so that the engine alone says what is wrong with the result.
 
-They were first run over the finished checker; docs/check.md reports that first run apart from the kinds of `damage`. `SECOND` came when
-the checker had been mended after `KINDS`, and was first run after that.
+They were first run over the finished checker; docs/check.md reports that first run apart from the kinds of `damage`. `SECOND` and
+`THIRD` came when the checker had been mended after the ones before, and were first run after that.
 """
 
 import copy
@@ -14,6 +14,7 @@ from tests.oracle.definitions import Definitions, Site
 
 KINDS: dict[str, Kind] = {}
 SECOND: dict[str, Kind] = {}
+THIRD: dict[str, Kind] = {}
 UK = "https://fhir.hl7.org.uk/StructureDefinition/"
 _PLAIN: dict[str, Any] = {
     "string": "words", "markdown": "words", "boolean": True, "integer": 3, "positiveInt": 3, "unsignedInt": 3, "decimal": 2.5, "date": "2020-02-29",
@@ -307,8 +308,8 @@ def extension_of_another_place(rng: random.Random, root: Any, definitions: Defin
     return "extension"
 
 
-def _change(name: str, wanted: Any, change: Any) -> None:
-    """A second kind: changes a random object that suits."""
+def _change(name: str, wanted: Any, change: Any, kinds: dict[str, Kind] = SECOND) -> None:
+    """A second or third kind: changes a random object that suits."""
 
     def made(rng: random.Random, root: Any, definitions: Definitions) -> str | None:
         found = one(rng, root, wanted)
@@ -317,7 +318,7 @@ def _change(name: str, wanted: Any, change: Any) -> None:
         change(rng, found)
         return name
 
-    SECOND[name] = made
+    kinds[name] = made
 
 
 def _swap(first: str, second: str) -> Any:
@@ -385,3 +386,55 @@ _change(
     lambda o: any(isinstance(v, list) and len(v) > 1 for v in o.values()),
     lambda rng, o: next(v for v in o.values() if isinstance(v, list) and len(v) > 1).reverse(),
 )
+
+
+def _put(name: str, key: str, wanted: Any, values: list[Any]) -> None:
+    """A third kind: one of these values for a property."""
+    _change(name, wanted, lambda rng, o: o.update({key: copy.deepcopy(rng.choice(values))}), THIRD)
+
+
+def _is_time(o: dict[str, Any]) -> bool:
+    return isinstance(o.get("start"), str) and "T" in o["start"]
+
+
+def _zone(rng: random.Random, o: dict[str, Any]) -> None:
+    o["start"] = o["start"][:19] + rng.choice(
+        ["Z", "z", "+00:00", "-00:00", "+14:00", "+14:30", "+15:00", "+0100", "", " Z", ".5Z", ".123456789Z"]
+    )
+
+
+def _wrap(rng: random.Random, o: dict[str, Any]) -> None:
+    key = rng.choice([key for key, value in o.items() if isinstance(value, list)])
+    o[key] = rng.choice([[o[key]], [o[key], *o[key]], {"0": o[key]}, o[key] * 2])
+
+
+_UNITS = (
+    "tabs mg/ml gram mcg L/min mm % kg/m2 IU [iU] cm2 breaths/min {beats}/min mg/dose Mg mg. 10^6 /d kg/ m*s oz lb [lb_av] MG/L mol/l ° µg"
+)
+_PIECES = [
+    '<p style="color:red">a</p>', '<p><img src="data:image/png;base64,AAAA" alt="x"/></p>', '<table border="1" width="100%"><tr><td>a</td></tr></table>',
+    '<p><a name="x"/><a href="#x">a</a></p>', '<p>a<br clear="all"/></p>', '<ol start="3"><li>a</li></ol>', '<ul><li value="3">a</li></ul>',
+    '<table><tr><td bgcolor="red">a</td></tr></table>', "<p><font>a</font></p>", "<center>a</center>", '<p align="center">a</p>', "<p>a</p><!---->",
+    '<p><a href="mailto:a@example.org">a</a></p>', '<p><a href="tel:1" target="_blank">a</a></p>', '<p lang="cy">a</p>', "<p>&#x41;&#65;</p>", "<p>&lt;b&gt;</p>",
+    "<table><caption>a</caption><thead><tr><th>a</th></tr></thead></table>", "<dl><dt>a</dt><dd>b</dd></dl>", "<p>a<p>b</p></p>", "<pre> a\n b</pre>", "<hr/>", "<p/>",
+    '<p class="">a</p>', '<p id="">a</p>', '<p title="a&quot;b">a</p>', "<h7>a</h7>", "<p>a</p >", "<p>\u00a0</p>", "<?a b?><p>a</p>", '<p xml:lang="en">a</p>',
+]  # fmt: skip
+_put("unit_of_another_kind", "code", lambda o: o.get("system") == "http://unitsofmeasure.org", _UNITS.split())
+_put("language_of_a_resource", "language", _is_domain, ["en", "en-GB", "EN", "eng", "cy", "x-a", "en-US-x-a", "zh-Hans"])
+_put("id_of_another_form", "id", _is_domain, ["a_b", "a" * 65, "ä", "1.2", "-", "A" * 64, " a", "", "a/b", "."])
+_put("words_of_a_code", "display", lambda o: "display" in o, ["<b>x</b>", "&amp;", "a\nb", " a", "a ", " ", "\u200b", "x" * 5000, "a\tb"])
+_put("status_of_a_narrative", "status", lambda o: "div" in o, ["empty", "additional", "extensions", "generated", "final", "Generated"])
+_put("use_of_a_name", "use", lambda o: "family" in o, ["official", "usual", "old", "maiden", "married", "OFFICIAL", "temp", "nickname"])
+_put("rank_of_a_telecom", "rank", lambda o: "use" in o and "value" in o and "system" in o, [0, 1, -1, 1.0, 1.5, "1", 2**31, 2**31 - 1])
+_put("piece_of_narrative", "div", lambda o: "div" in o, [f'<div xmlns="http://www.w3.org/1999/xhtml">{piece}</div>' for piece in _PIECES])
+_put("meta_of_a_resource", "meta", _is_domain, [
+    {"lastUpdated": "2020-01-01"}, {"lastUpdated": "2020-01-01T00:00:00Z"}, {"versionId": "1"}, {"versionId": "a b"}, {"source": "x"}, {"tag": [{"code": "x"}]},
+    {"source": "#x"}, {"tag": [{"system": "x", "code": "y"}]}, {"security": [{"display": "x"}]}, {"profile": ["x"]}, {"profile": []}, {},
+])  # fmt: skip
+_change("zone_of_a_time", _is_time, _zone, THIRD)
+_change("system_spelled_otherwise", lambda o: isinstance(o.get("system"), str) and ":" in o["system"], lambda rng, o: o.update(
+    system=rng.choice([o["system"] + "/", o["system"].upper(), o["system"].replace("http:", "https:"), o["system"] + "|1", o["system"] + " ", o["system"][5:]]),
+), THIRD)  # fmt: skip
+_change("array_wrapped", lambda o: any(isinstance(v, list) for k, v in o.items() if k != "entry"), _wrap, THIRD)
+_change("code_gone_from_a_coding", lambda o: "system" in o and "code" in o and "display" in o, lambda rng, o: o.pop("code"), THIRD)
+_change("system_gone_from_a_coding", lambda o: "system" in o and "code" in o, lambda rng, o: o.pop("system"), THIRD)

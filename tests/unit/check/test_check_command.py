@@ -1,13 +1,18 @@
 """The shared samples and cases, where they are beside the repository; and the command functions over them."""
 
 import json
+import re
+import subprocess
+import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from exchange.check import Checker, __main__, command
 from exchange.fhir.json import load_strict
-from tests.check_kit import SHARED, as_bytes, broken, document
+from exchange.fhir.r4 import xml
+from tests.check_kit import REPOSITORY, SHARED, as_bytes, broken, document
 
 CASES = SHARED / "cases"
 EXAMPLES = SHARED / "samples/ukcore_r4"
@@ -86,6 +91,46 @@ def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     __main__.main(["--format", "outcome", str(folder)])
     outcomes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {outcome["resourceType"] for outcome in outcomes} == {"OperationOutcome"}
+
+
+def test_values_are_quoted_when_asked_for_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    person = {"resourceType": "Patient", "gender": "Zaphod", "multipleBirthInteger": Decimal("1.50"), "_birthDate": {"id": ""}}
+    person |= {"name": [{"family": "x"}, {"family": "Beeblebrox", "use": "y" * 500}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(person, default=float))
+    for form in ("text", "json", "outcome"):
+        __main__.main(["--format", form, str(path)])
+        assert not {"Zaphod", "yyy", "1.5"} & set(re.findall(r"Zaphod|yyy|1\.5", capsys.readouterr().out))
+    __main__.main(["--with-values", str(path)])
+    out = capsys.readouterr().out
+    assert 'Patient.gender = "Zaphod": The code' in out
+    assert "Patient.multipleBirth.ofType(integer) = 1.5: Not a integer" in out
+    assert 'Patient.birthDate.id = "": ' in out
+    assert f'Patient.name[1].use = "{"y" * 199}...: ' in out
+    __main__.main(["--with-values", "--format", "json", str(path)])
+    values = {one["expression"]: one["value"] for one in json.loads(capsys.readouterr().out)["issues"]}
+    assert values["Patient.name[1].use"] == "y" * 500
+
+
+def test_it_stands_on_its_own_feet(tmp_path: Path) -> None:
+    """With Python and lxml alone, and of Wardpost only the FHIR reader."""
+    (tmp_path / "a.json").write_bytes(as_bytes(document()))
+    (tmp_path / "a.xml").write_bytes(xml.write(document()))
+    script = """
+import runpy, sys
+class Alone:
+    def find_spec(self, name, path=None, target=None):
+        top, _, rest = name.partition(".")
+        ours = rest in ("check", "errors", "fhir", "") or rest.startswith(("check.", "fhir."))
+        if not (top in sys.stdlib_module_names or top.startswith("_sysconfig") or top == "lxml" or (top == "exchange" and ours)):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Alone())
+sys.argv = ["check", *sys.argv[1:]]
+runpy.run_module("exchange.check", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 files: 2 without errors" in done.stdout
 
 
 def test_profiles_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

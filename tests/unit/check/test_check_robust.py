@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.check import Checker
-from exchange.check.walk import ISSUES
+from exchange.check.report import ISSUES
 from tests.check_kit import UK, broken, document
 
 CHECKER = Checker.load()

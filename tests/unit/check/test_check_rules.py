@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from exchange.check import Checker, Issue, UnknownProfile, as_outcome
+from exchange.fhir.r4.ucum import is_ucum
 from tests.check_kit import HL7, SCT, UK, broken, document, urn
 
 CHECKER = Checker.load()
@@ -184,6 +185,7 @@ def test_the_usual_document_is_clean_and_says_what_it_did_not_check() -> None:
         ("reference-lost", "warning", broken(**{"entry.34.resource.patient.reference": urn("nobody")})),
         ("reference-lost", "warning", broken(**{"entry.34.resource.patient.reference": "Patient/1"})),
         ("reference-form", "warning", patient(managingOrganization={"reference": "x"})),
+        ("system-relative", "warning", {"resourceType": "Encounter", "status": "finished", "class": {"system": "x", "code": "y"}}),
         ("system-not-checked", "information", observation(code={"coding": [{"system": SCT, "code": "1"}]})),
         ("binding-not-checked", "information", {"resourceType": "DocumentReference", "meta": {"profile": [UK + "UKCore-DocumentReference"]}, "type": {"coding": [{"system": SCT, "code": "1"}]}}),
         ("invariant-not-checked", "information", {"resourceType": "Measure", "status": "draft"}),
@@ -236,3 +238,20 @@ def test_an_outcome_is_itself_clean() -> None:
     for issues in ([], CHECKER.check(broken(timestamp=None))):
         outcome = as_outcome(issues)
         assert of(CHECKER.check(outcome), "error", "fatal") == []
+
+
+def test_units_are_those_of_ucum() -> None:
+    common = CHECKER.plan.terms.value_set("http://hl7.org/fhir/ValueSet/ucum-common")
+    assert common is not None
+    assert len(common.codes) > 1_000
+    assert [code for code in common.codes if not is_ucum(code)] == []
+    right = "mg mm[Hg] 10*9/L mmol/mol{creatinine} {tablet} {tablet}/d mg/(24.h) /min kg.m/s2 m-2 % 1 [iU]/L Cel g/(kg.(8.h)) ((m))"
+    wrong = "milligram D MCG x10^9/L tablets mcg. 2(m) m(s) (mg mg) mg//L .m m^2 { {a {{a}} \0 mg{a}{b} unit"
+    assert [code for code in right.split() if not is_ucum(code)] == []
+    assert [code for code in [*wrong.split(), "", "mg ", "m" * 201, "(" * 200] if is_ucum(code)] == []
+
+
+def test_words_that_a_page_does_not_show_are_no_words() -> None:
+    for div, blank in (("<p><![CDATA[a]]></p>", True), ("<p><![CDATA[a]]> b</p>", False), ("<!-- <![CDATA[ -->b<!-- ]]> -->", False)):
+        text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div}</div>'}
+        assert ("txt-2" in {issue.rule for issue in CHECKER.check(patient(text=text))}) is blank, div
