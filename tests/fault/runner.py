@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
+from exchange.cli.demo_story import Person as MadeUp
 from exchange.cli.demo_story import admission, letter, people
 from exchange.cli.fsck import check_all
 from exchange.config import Settings
@@ -66,6 +67,16 @@ HOSPITAL, HOME, OTHER_HOME = "RZZ01", "VZZ01", "VZZ02"
 NOW = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)
 PEOPLE = tuple(zip(people(NOW), (HOME, HOME, OTHER_HOME), strict=True))
 KILLED = 137
+
+
+def made_up(number: int) -> MadeUp:
+    """A person with a valid number of the 999 range and a visit of her own."""
+    while True:
+        digits = f"999{number:06}"
+        check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=True)) % 11
+        if check != 10:
+            return replace(PEOPLE[0][0], number=f"{digits}{check % 11}", visit=f"K{number:06}")
+        number += 500_000
 
 
 def digest(*contents: bytes) -> str:
