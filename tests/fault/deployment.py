@@ -38,7 +38,7 @@ from exchange.model import Caller
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, AuditEvent, Delivery, OutboxEvent, Part, Submission
 from exchange.roles import RunRole
-from exchange.wiring import now_utc, open_exchange
+from exchange.wiring import open_exchange
 from tests.app_kit import HOME, HOSPITAL, SteppingClock, set_up
 from tests.fault.runner import KILLED, made_up
 from tests.service_kit import Service, free_port, wait_until
@@ -92,6 +92,10 @@ class Deployment:
         self.watched = folder / "in"
         self.processes: dict[str, BaseProcess] = {}
         self.worker = ""
+
+    @property
+    def is_on_kafka(self) -> bool:
+        return bool(self.settings.kafka)
 
     @property
     def settings(self) -> Settings:
@@ -216,7 +220,11 @@ class Load:
         self._stopping.set()
         for thread in self._threads[:-1]:
             thread.join(seconds)
-        wait_until(lambda: bool(self._failed) or len(self.answered) >= len(self.told), f"all of {len(self.told)}, {len(self.answered)} are there", seconds)
+        wait_until(
+            lambda: bool(self._failed) or len(self.answered) >= len(self.told),
+            f"all of {len(self.told)}, {len(self.answered)} are there",
+            seconds,
+        )
         self._threads[-1].join(10)
         assert not self._failed, self._failed
         assert not any(thread.is_alive() for thread in self._threads)

@@ -12,7 +12,7 @@ import pytest
 
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
-from exchange.cli.demo_story import admission, letter
+from exchange.cli.demo_story import Person, admission, letter
 from exchange.cli.fsck import check_all
 from exchange.intake.accept import raw_bytes
 from exchange.ports import Clock, UnitOfWork
