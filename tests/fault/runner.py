@@ -30,6 +30,7 @@ from typing import Any, NoReturn
 
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
+from exchange.cli.demo_story import Person as MadeUp
 from exchange.cli.demo_story import admission, letter, people
 from exchange.cli.fsck import check_all
 from exchange.config import Settings
@@ -66,6 +67,17 @@ HOSPITAL, HOME, OTHER_HOME = "RZZ01", "VZZ01", "VZZ02"
 NOW = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)
 PEOPLE = tuple(zip(people(NOW), (HOME, HOME, OTHER_HOME), strict=True))
 KILLED = 137
+DAMAGED = b"MSH|^~\\&|PAS|RZZ01|W|W|20261127163000||ADT^A01^ADT_A01|DAMAGED|T|2.4\rPID|1||9990000018^^^NHS^NH||Test\0person\r"
+
+
+def made_up(number: int) -> MadeUp:
+    """A person with a valid number of the 999 range and a visit of her own."""
+    while True:
+        digits = f"999{number:06}"
+        check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=True)) % 11
+        if check != 10:
+            return replace(PEOPLE[0][0], number=f"{digits}{check % 11}", visit=f"K{number:06}")
+        number += 500_000
 
 
 def digest(*contents: bytes) -> str:
@@ -141,6 +153,21 @@ class Story:
                 moment = later.replace(hour=20)
                 self.step(f"send leaves {person.visit}", lambda p=person, m=moment: send(port, admission(p, m, "A03")))
             self.drain()
+            self.step("lay aside damaged", lambda: send(port, DAMAGED))
+            self.step("lay aside nobody's", lambda: send(port, admission(made_up(1), NOW)))
+            self.drain()
+            self.step("replay hold", lambda: self.settle_hold(lambda hold: exchange.replay_hold(hold, worker)))
+            self.drain()
+            self.step("release hold", lambda: self.settle_hold(lambda hold: exchange.release_hold(hold, worker, "discarded")))
+            self.step("erase", lambda: (str(exchange.erase_due()), ""))
+            self.drain()
+
+    def settle_hold(self, act: Callable[[str], object]) -> tuple[str, str]:
+        """Who was not told looks whether it is still open."""
+        for hold in self.exchange.list_holds():
+            if hold.submission_id is not None:
+                act(hold.id)
+        return "", ""
 
     def lay_down(self, sender: Sender, name: str, raw: bytes) -> tuple[str, str]:
         """Into the watched folder, unless it was taken in an earlier life or still lies there; the stub says what became of it."""
@@ -190,7 +217,8 @@ class Story:
         passed = offset.position if offset else 0
         return {
             "believed": list(self.believed.values()),
-            "submissions": [[row.id, row.state, digest(raw_bytes(row))] for row in uow.find(Submission)],
+            "submissions": [[row.id, row.state, digest(raw_bytes(row))] for row in uow.find(Submission, state__in=["accepted", "read"])],
+            "aside": sorted(row.state for row in uow.find(Submission, state__in=["held", "not_used", "erased"])),
             "answers": [[row.id, visits.get(row.transfer_id), row.number] for row in uow.find(Answer, order="answered_at")],
             "supplements": [[row.id, visits.get(row.transfer_id)] for row in uow.find(Supplement, order="received_at")],
             "mailboxes": {home: self._mailbox(uow, home, visits) for home in (HOME, OTHER_HOME)},
@@ -198,7 +226,7 @@ class Story:
             "contents": {row.version_id: self._content(uow, row) for row in uow.find(Delivery)},
             "disclosed": sorted({row.detail_id for row in uow.find(AuditEvent) if row.type.endswith(".collected")}),
             "parts": {row.id: row.version_id for row in uow.find(Part)},
-            "holds": sorted([row.kind, row.code] for row in uow.find(Hold)),
+            "holds": sorted([row.kind, row.code, row.resolution or ""] for row in uow.find(Hold)),
             "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=passed)],
             "findings": sorted(str(finding) for finding in check_all(uow, self.exchange.environment)),
         }
@@ -223,7 +251,7 @@ def set_up(uow: UnitOfWork) -> None:
     for home, name in ((HOME, "Sample Meadow"), (OTHER_HOME, "Sample Court")):
         add_organisation(uow, Organisation(home, name, "home", postcode="NM4 7QA", has_mailbox=True))
         add_person(uow, home, PersonRole.CARER, f"Ama Carer-{home}", "ama@test.example")
-    add_sender(uow, "PAS", HOSPITAL, "mllp", 0, "{}")
+    add_sender(uow, "PAS", HOSPITAL, "mllp", 0, '{"erase_raw_after_days": 0}')
 
 
 @contextmanager
@@ -277,7 +305,7 @@ def main(folder: Path, point: str = "", at: int = 1, defect: str = "") -> None:
     lives = folder / "lives"
     lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
     # Each life begins when the leases of the one before have run out, and its clock never stands still.
-    start, ticks, passes = NOW + timedelta(minutes=30 * len(lives.read_text())), itertools.count(), Counter[str]()
+    start, ticks, passes = NOW + timedelta(seconds=20 * len(lives.read_text())), itertools.count(), Counter[str]()
     exchange = open_exchange(settings_for(folder), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes))
     story = Story(exchange, folder)
     if defect:

@@ -5,7 +5,6 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,22 +20,11 @@ from exchange.records import BusEntry, BusOffset, Delivery, OutboxEvent, Sender,
 from exchange.records import Person as KnownPerson
 from exchange.wiring import now_utc, open_exchange
 from tests.databases import settings_for
-from tests.fault.runner import HOME, HOSPITAL, set_up
-from tests.fault.runner import PEOPLE as STORY
+from tests.fault.runner import HOME, HOSPITAL, made_up, set_up
 from tests.service_kit import Service
 
 ENGINES = 3
 EXPECTED, OTHERS = 12, 60  # people with a confirmed home, and people of whom nobody knows yet where they go
-
-
-def made_up(number: int) -> Person:
-    """A person with a valid number of the 999 range and a visit of her own."""
-    while True:
-        digits = f"999{number:06}"
-        check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=True)) % 11
-        if check != 10:
-            return replace(STORY[0][0], number=f"{digits}{check % 11}", visit=f"K{number:06}")
-        number += 500_000
 
 
 def drain(exchange: Exchange) -> None:
