@@ -74,7 +74,7 @@ def standing(
     if answer is not None:
         body = Sealed.of(json.dumps(dict(note or {})))
         said = (Answer(f"{id}-a", f"{id}-d{to}", id, to, "RZZ01", "VZZ01", answer, reason, "p1", None, NOW - timedelta(minutes=65), body),)
-    holds = (Hold(f"{hold}:{id}", hold, "RZZ01", "ward; then the discharge contact", "x", sent, NOW - timedelta(hours=2)),) if hold else ()
+    holds = (Hold(f"{hold}:{id}", hold, "RZZ01", "ward", "x", sent, NOW - timedelta(hours=2)),) if hold else ()
     identity = Sealed.of(json.dumps({k: v for k, v in person.items() if k not in ("ward", "left_at")}))
     stay = Stay(f"stay-{id}", "RZZ01", sent, visit_id=None, nhs_number=None, identity=identity)
     return Standing(transfer, stay, home, tuple(made), tuple(put), said, holds)

@@ -220,11 +220,11 @@ def trace(
 @holds.command("list")
 def holds_list(org: Annotated[str, typer.Option("--org")] = "", data: Data = None) -> None:
     """Open holds, the most urgent first."""
-    from exchange.intake.holds import POLICY
+    from exchange.intake.holds import WORDS
 
     with service(data) as exchange:
         found = exchange.list_holds(org.upper())
-    rows = [(h.id, POLICY[h.kind].words, h.code, h.owner, "by " + london(h.deadline_at)) for h in found]
+    rows = [(h.id, WORDS[h.kind], h.code, h.owner, "by " + london(h.deadline_at)) for h in found]
     show("Holds", ("id", "what", "code", "owner", ""), rows, "Nothing waits.")
 
 
