@@ -181,7 +181,7 @@ def status_json(found: Standing, names: Mapping[str, str]) -> dict[str, object]:
             }
             for row in found.answers
         ],
-        "holds": _holds(found.holds),
+        "holds": holds_json(found.holds),
     }
 
 
@@ -215,7 +215,7 @@ def submission_json(uow: UnitOfWork, submission_id: str) -> dict[str, object]:
             }
             for found in standings(uow, transfers)
         ],
-        "holds": _holds(holds),
+        "holds": holds_json(holds),
     }
 
 
@@ -228,5 +228,5 @@ def _content(row: Answer) -> dict[str, object]:
     return found
 
 
-def _holds(rows: Iterable[Hold]) -> list[dict[str, object]]:
+def holds_json(rows: Iterable[Hold]) -> list[dict[str, object]]:
     return [{"id": row.id, "kind": str(row.kind), "owner": row.owner, "deadline": instant(row.deadline_at)} for row in rows]
