@@ -26,7 +26,7 @@ from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
-from exchange.mailbox import answers, collect, parking
+from exchange.mailbox import answers, collect, parking, settle
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, transfer_of
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
@@ -51,7 +51,7 @@ from exchange.records import (
 from exchange.transfer import publish, status, transfers
 from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
-from exchange.transfer.receive import hold_unreadable, receive, replay
+from exchange.transfer.receive import hold_unreadable, receive
 from exchange.transfer.status import Standing
 from exchange.transfer.supplement import check_supplement
 
@@ -293,24 +293,10 @@ class Exchange:
             person = entries.get_person(uow, person_id)
             if org not in ("", person.org):
                 raise NotFound("person", "No active person of yours has this id.", next_step="List them: wardpost people list")
-            stay = self._find_stay(uow, stay_or_transfer, person.org)
+            stay = transfers.find_stay(uow, stay_or_transfer, person.org)
             return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
 
         return self.store.write(confirm)
-
-    @staticmethod
-    def _find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
-        transfer = uow.get(Transfer, text)
-        stay = uow.get(Stay, transfer.stay_id if transfer else text)
-        if stay is None:
-            found = uow.find(Stay, sender_org=org, visit_id=uow.indexes("visit_id", org, text))
-            sent = uow.find(Submission, sender_org=org, source_id=uow.indexes("source_id", org, text))
-            found = found or [stay for row in sent if row.stay_id and (stay := uow.get(Stay, row.stay_id))]
-            stay = found[0] if found else None
-        if stay is None or stay.sender_org != org:
-            step = "Check the visit number; it is here once its first message has been read."
-            raise NotFound("stay", "There is no such stay of this hospital here.", next_step=step)
-        return stay
 
     def add_supplement(self, transfer_id: str, person_id: str, content: object, org: str | None = None) -> Supplement:
         """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, NotFound."""
@@ -384,60 +370,32 @@ class Exchange:
         where: dict[str, object] = {"sender_org": org} if org else {}
         return self.store.read(lambda uow: uow.find(Hold, order="deadline_at", resolved_at=None, **where))  # type: ignore[arg-type]
 
+    def holds_json(self, org: str) -> list[dict[str, object]]:
+        """Open holds of a hospital as its systems and pages show them, each with the acts that fit."""
+
+        def look(uow: UnitOfWork) -> list[dict[str, object]]:
+            found = uow.find(Hold, order="deadline_at", resolved_at=None, sender_org=org)
+            about = [
+                {"words": holds.WORDS[h.kind], "code": h.code, "transfer": h.transfer_id, "acts": settle.acts_of(uow, h)} for h in found
+            ]
+            return [{**one, **more} for one, more in zip(status.holds_json(found), about, strict=True)]
+
+        return self.store.read(look)
+
+    def settle_hold(self, hold_id: str, act: str, person_id: str, value: str = "", org: str = "") -> int:
+        """A named person settles a hold: replay, link, address, release or refuse (`mailbox/settle.py`, with what is raised)."""
+        count = self.store.write(lambda uow: settle.settle(uow, hold_id, act, person_id, value, org))
+        self.woken()
+        return count
+
     def replay_hold(self, hold_id: str, person_id: str) -> int:
-        """Read again what is held: one submission, or all that were set aside from a stay; how many. Raises Refused when none is."""
-
-        def again(uow: UnitOfWork) -> int:
-            hold = holds.get_hold(uow, hold_id)
-            person = entries.get_person(uow, person_id)
-            if hold.submission_id is not None:
-                found = uow.find(Submission, id=hold.submission_id, state=SubmissionState.HELD)
-            else:
-                found = uow.find(Submission, stay_id=hold.stay_id, state=SubmissionState.HELD) if hold.stay_id else []
-            if not found:
-                raise Refused("hold_not_replayable", "No message waits in this hold.", next_step="Settle what it names, or release it.")
-            holds.resolve_hold(uow, hold, "replayed", person.id)
-            for submission in found:
-                replay(uow, submission)
-            return len(found)
-
-        return self.store.write(again)
+        return self.settle_hold(hold_id, "replay", person_id)
 
     def link_hold(self, hold_id: str, stay: str, person_id: str) -> None:
-        """A named person says to which stay a document belongs that fits several; it is read again for it. Raises Refused, NotFound."""
-
-        def link(uow: UnitOfWork) -> None:
-            hold = holds.get_hold(uow, hold_id)
-            person = entries.get_person(uow, person_id)
-            submission = uow.get(Submission, hold.submission_id) if hold.submission_id else None
-            if hold.kind is not HoldKind.SEVERAL_STAYS or submission is None or submission.state is not SubmissionState.HELD:
-                raise Refused("hold_not_linkable", "No document waits for its stay in this hold.", next_step="Replay or release it.")
-            if person.org != hold.sender_org:
-                raise NotFound("hold", "No hold of this hospital has this id.", next_step="List them: wardpost holds list")
-            holds.resolve_hold(uow, hold, "linked", person.id)
-            uow.update(Submission, {"stay_id": self._find_stay(uow, stay, person.org).id}, id=submission.id)
-            replay(uow, submission)
-
-        self.store.write(link)
-        self.woken()
+        self.settle_hold(hold_id, "link", person_id, stay)
 
     def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
-        """A named person says that the matter is settled; what waited goes on. Raises Refused `resolution_unknown`."""
-        if resolution not in holds.RESOLUTIONS:
-            step = f"Say one of: {', '.join(holds.RESOLUTIONS)}."
-            raise Refused("resolution_unknown", "A hold is released with a word from the list.", next_step=step)
-
-        def release(uow: UnitOfWork) -> None:
-            hold = holds.get_hold(uow, hold_id)
-            person = entries.get_person(uow, person_id)
-            holds.resolve_hold(uow, hold, resolution, person.id)
-            if hold.kind is HoldKind.UNDELIVERED:
-                (parking.discard if resolution == "discarded" else parking.replay)(uow, hold.id.partition(":")[2], person.id)
-            stay = hold.stay_id
-            for transfer in uow.find(Transfer, stay_id=stay) if stay else []:
-                work.enqueue(uow, "publish", transfer.id)
-
-        self.store.write(release)
+        self.settle_hold(hold_id, "release", person_id, resolution)
 
     # The home
 

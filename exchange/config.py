@@ -19,7 +19,8 @@ class Settings:
     `postgres` is the URL of a PostgreSQL database, which then takes the folder's place; it holds a password and is never shown.
     `kafka` is `host:port,…`: the events then go over Apache Kafka, and not over tables of the database.
     `folder_seconds`: how long a file in a watched folder has to stand still before it is taken.
-    `smtp_url` is `smtps://user@host` or `smtp://…` (STARTTLS); without it no e-mail is sent. `mail_from` is the sender's address.
+    `smtp_url` is `smtps://user@host` or `smtp://…` (STARTTLS); without it no e-mail is sent. `mail_from` is the sender's address,
+    `team_address` the integration team's, for notices of holds.
     """
 
     data: Path = Path("wardpost-data")
@@ -43,6 +44,7 @@ class Settings:
     smtp_password_file: Path | None = None
     smtp_ca_file: Path | None = None
     mail_from: str = ""
+    team_address: str = ""
 
     @property
     def sqlite(self) -> Path:
@@ -97,6 +99,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **given: object) -> 
             smtp_password_file=_path(env, "WARDPOST_SMTP_PASSWORD_FILE"),
             smtp_ca_file=_path(env, "WARDPOST_SMTP_CA_FILE"),
             mail_from=env.get("WARDPOST_MAIL_FROM", ""),
+            team_address=env.get("WARDPOST_TEAM_ADDRESS", ""),
         )
     except ValueError as problem:
         raise Refused("setting", f"A WARDPOST_ setting does not fit: {problem}.", next_step="See docs/operations.md.") from None

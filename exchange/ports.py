@@ -43,8 +43,9 @@ class DocumentCheck(Protocol):
 class Mailer(Protocol):
     """Hands e-mails to a mail server; `exchange/notices/smtp.py` implements it."""
 
-    def send(self, address: str, subject: str, body: str) -> None:
-        """Raises Refused `mail_refused` (another try gives the same), Unavailable `mail_away`."""
+    def send(self, address: str, subject: str, body: str, id: str = "") -> None:
+        """`id` makes the Message-ID, so that a second try is known as one.
+        Raises Refused `mail_refused` (another try gives the same), Unavailable `mail_away`."""
         ...
 
 

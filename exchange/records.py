@@ -128,7 +128,7 @@ class OrgKey(Record):
 
 @dataclass(frozen=True, slots=True)
 class Person(Record):
-    """Someone known by name at one organisation; `address` is the registered one for links and notices."""
+    """Someone known by name at one organisation; `address` is the registered one for links and notices, `registered` its index."""
 
     META: ClassVar = Meta("person", owner=("person", "id"), index=(("org",),))
     id: str
@@ -138,6 +138,7 @@ class Person(Record):
     address: Sealed
     created_at: datetime
     is_active: bool = True
+    registered: Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,29 @@ class Hold(Record):
     resolved_at: datetime | None = None
     resolution: str = ""
     resolved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice(Record):
+    """One e-mail of one step (`code`: ladder and number) of the policy table, to one person, about one matter (`subject_id`).
+
+    `state`: due, sent, failed (refused for good), nobody (no address to send to), settled (the matter was done with before it left).
+    """
+
+    META: ClassVar = Meta("notice", unique=(("subject_id", "code", "person_id"),), index=(("state", "due_at"),))
+    id: str
+    code: str
+    subject_id: str
+    org: str
+    sender_org: str
+    person_id: str
+    created_at: datetime
+    due_at: datetime
+    transfer_id: str | None = None
+    state: str = "due"
+    attempts: int = 0
+    sent_at: datetime | None = None
+    error_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +558,6 @@ class AuditEvent(Record):
 
 TABLES: tuple[type[Record], ...] = (
     DataKey, IndexKey, Organisation, OrgKey, Person, Link, Session, Client, ClientKey, UsedAssertion, AccessToken,
-    Sender, Submission, Work, Hold, Stay, Transfer, Supplement, Version, Part, Mailbox, Delivery, Answer,
+    Sender, Submission, Work, Hold, Notice, Stay, Transfer, Supplement, Version, Part, Mailbox, Delivery, Answer,
     OutboxEvent, ParkedEvent, Lease, BusEntry, BusOffset, AuditEvent,
 )  # fmt: skip

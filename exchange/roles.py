@@ -1,7 +1,7 @@
 """The loops of a running service. `wardpost run` starts them all in one process; `--role` starts some, in as many processes as wanted.
 
 worker: accept's work and the deliver consumer, both work on the database that scales with the number of workers; relay: one at a
-time, the others stand by; clock: what is due by the hour, and the sweeper; intake: the MLLP listeners and the folders; api: HTTP.
+time, the others stand by; clock: what is due by the hour, the sweeper, and notices; intake: the MLLP listeners and the folders; api: HTTP.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ log = structlog.get_logger("wardpost.roles")
 _POLL_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOCK_SECONDS = 60.0
+_NOTICES_SECONDS = 15.0
 _LISTENERS_SECONDS = 1.0
 HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
 
@@ -80,17 +81,27 @@ class Loop:
 
 
 class Loops:
-    """The loops of some roles over one Exchange; each wakes the next. `name` is this process's own, for the relay's lease."""
+    """The loops of some roles over one Exchange; each wakes the next. `name` is this process's own, for the relay's lease; `notify`
+    plans and sends what is due to be told."""
 
-    def __init__(self, exchange: Exchange, roles: Collection[RunRole], name: str, folder_seconds: float = 1.0) -> None:
+    def __init__(
+        self, exchange: Exchange, roles: Collection[RunRole], name: str, notify: Callable[[], int] = int, folder_seconds: float = 1.0
+    ) -> None:
         deliver = Loop("deliver", exchange.deliver_once)
         relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail, name), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
         leases = Loop("leases", lambda: exchange.renew_leases() and 0, RENEW_SECONDS)
         clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep()) and 0, _CLOCK_SECONDS)
+        # A thread of its own: a mail server that hangs keeps nothing else waiting.
+        notices = Loop("notices", lambda: notify() and 0, _NOTICES_SECONDS)
         # Two looks at one file must lie apart in time, so that a pass always rests.
         folders = Loop("folders", Folders(exchange).look, folder_seconds)
-        of_role = {RunRole.INTAKE: [folders], RunRole.WORKER: [worker, leases, deliver], RunRole.RELAY: [relay], RunRole.CLOCK: [clock]}
+        of_role = {
+            RunRole.INTAKE: [folders],
+            RunRole.WORKER: [worker, leases, deliver],
+            RunRole.RELAY: [relay],
+            RunRole.CLOCK: [clock, notices],
+        }
         self._loops = [loop for role, loops in of_role.items() if role in roles for loop in loops]
         exchange.woken = worker.wake
 

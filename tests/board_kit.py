@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from exchange.errors import Conflict
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import Gap, GateResult
+from exchange.intake.holds import WORDS
 from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
 from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
 from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.status import Standing
+from exchange.web.board.holds import holds_page
 from exchange.web.board.transfer import transfer_page
 from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import ward_page
@@ -74,7 +77,7 @@ def standing(
     if answer is not None:
         body = Sealed.of(json.dumps(dict(note or {})))
         said = (Answer(f"{id}-a", f"{id}-d{to}", id, to, "RZZ01", "VZZ01", answer, reason, "p1", None, NOW - timedelta(minutes=65), body),)
-    holds = (Hold(f"{hold}:{id}", hold, "RZZ01", "ward; then the discharge contact", "x", sent, NOW - timedelta(hours=2)),) if hold else ()
+    holds = (Hold(f"{hold}:{id}", hold, "RZZ01", "ward", "x", sent, NOW - timedelta(hours=2)),) if hold else ()
     identity = Sealed.of(json.dumps({k: v for k, v in person.items() if k not in ("ward", "left_at")}))
     stay = Stay(f"stay-{id}", "RZZ01", sent, visit_id=None, nhs_number=None, identity=identity)
     return Standing(transfer, stay, home, tuple(made), tuple(put), said, holds)
@@ -131,6 +134,24 @@ def crowd(count: int) -> list[Standing]:
     ]
 
 
+HOLDS: list[dict[str, object]] = [
+    {
+        "id": f"{kind}:1",
+        "words": WORDS[kind],
+        "code": "pid_missing",
+        "owner": owner,
+        "deadline": deadline,
+        "transfer": transfer,
+        "acts": acts,
+    }
+    for kind, owner, deadline, transfer, acts in (
+        (HoldKind.UNADDRESSED, "ward", "2026-11-27T12:00:00+00:00", "edith-testperson", ["address", "release", "refuse"]),
+        (HoldKind.SEVERAL_STAYS, "discharge contact", "2026-11-27T16:00:00+00:00", None, ["link", "replay", "release", "refuse"]),
+        (HoldKind.UNREADABLE, "integration team", "2026-11-30T16:00:00+00:00", None, ["replay", "release", "refuse"]),
+    )
+]
+
+
 def pages() -> Mapping[str, bytes]:
     """Name → HTML of every page and state."""
     render = Renderer(static_url=".").render
@@ -149,6 +170,14 @@ def pages() -> Mapping[str, bytes]:
         "board-many": board(*known.values()),
         "board-friday": render("friday.html", frame=FRAME, view=friday_view(many(), NOW)),
         "board-friday-empty": render("friday.html", frame=FRAME, view=friday_view([], NOW)),
+        "holds": render("holds.html", frame=FRAME, view=holds_page(HOLDS, True, None, NOW)),
+        "holds-empty": render("holds.html", frame=FRAME, view=holds_page([], True, None, NOW)),
+        "holds-error": render(
+            "holds.html",
+            frame=FRAME,
+            view=holds_page(HOLDS, True, Conflict("hold_closed", "This hold is closed already.", next_step="Look at the list again."), NOW),
+        ),
+        "holds-auditor": render("holds.html", frame=FRAME, view=holds_page(HOLDS, False, None, NOW)),
         "board-act": board(*known.values(), shown="act"),
         "board-owner": board(*known.values(), owner="Pharmacy"),
         "board-none-fits": board(known["harold-sampleton"], shown="act"),

@@ -76,9 +76,18 @@ def _of_mail(settings: Settings) -> list[Note]:
         mailer = mailer_of(settings)
     except Refused as problem:
         return [Note(True, problem.diagnostics())]
-    return (
-        [] if mailer else [Note(False, "No e-mail is sent: nobody can ask for a new link. Set WARDPOST_SMTP_URL and WARDPOST_MAIL_FROM.")]
-    )
+    if mailer is None:
+        words = (
+            "No e-mail is sent: nobody learns that something waits or can ask for a new link. Set WARDPOST_SMTP_URL and WARDPOST_MAIL_FROM."
+        )
+        return [Note(settings.environment is Environment.LIVE, words)]
+    notes = []
+    if not settings.team_address:
+        notes.append(Note(False, "No WARDPOST_TEAM_ADDRESS: what the integration team should mend goes to the site manager at once."))
+    if settings.public_url.startswith("http://") and urlsplit(settings.public_url).hostname in LOOPBACK:
+        words = f"E-mails lead to {settings.public_url}, which nobody else can open. Set WARDPOST_BASE_URL."
+        notes.append(Note(settings.environment is Environment.LIVE, words))
+    return notes
 
 
 def _of_postgres(settings: Settings) -> list[Note]:

@@ -23,6 +23,7 @@ from exchange.records import (
     Delivery,
     Hold,
     Mailbox,
+    Notice,
     OutboxEvent,
     ParkedEvent,
     Part,
@@ -305,6 +306,7 @@ def audit(uow: UnitOfWork, _: Environment) -> Iterator[Finding]:
     wanted += [("delivery.made", row.id) for row in uow.find(Delivery)]
     wanted += [("answer.given", row.id) for row in uow.find(Answer)]
     wanted += [("supplement.added", row.id) for row in uow.find(Supplement)]
+    wanted += [("notice.sent", row.id) for row in uow.find(Notice, sent_at__ne=None)]
     for type, row_id in wanted:
         if seen[type, row_id] != 1:
             yield Finding("audit", f"{type} is recorded {seen[type, row_id]} times", row_id)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from exchange.cli import check, directory, documents, events, people, rules, service
+from exchange.cli import check, directory, documents, events, notices, people, rules, service
 
 app = typer.Typer(
     name="wardpost",
@@ -36,6 +36,7 @@ app.command("open")(people.open_)
 app.command("answer")(people.answer)
 app.command("trace")(people.trace)
 app.add_typer(people.holds, name="holds")
+app.add_typer(notices.notices, name="notices")
 app.add_typer(events.events, name="events")
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from exchange.model import Caller
     from exchange.web.board.view import Row
 
-holds = typer.Typer(help="What waits for a person: list, replay, release.", no_args_is_help=True)
+Hold = Annotated[str, typer.Argument(help="Id of the hold (wardpost holds list).")]
+holds = typer.Typer(help="What waits for a person, and how a person settles it.", no_args_is_help=True)
 
 
 def london(moment: "datetime") -> str:
@@ -220,43 +221,61 @@ def trace(
 @holds.command("list")
 def holds_list(org: Annotated[str, typer.Option("--org")] = "", data: Data = None) -> None:
     """Open holds, the most urgent first."""
-    from exchange.intake.holds import POLICY
+    from exchange.intake.holds import WORDS
 
     with service(data) as exchange:
         found = exchange.list_holds(org.upper())
-    rows = [(h.id, POLICY[h.kind].words, h.code, h.owner, "by " + london(h.deadline_at)) for h in found]
+    rows = [(h.id, WORDS[h.kind], h.code, h.owner, "by " + london(h.deadline_at)) for h in found]
     show("Holds", ("id", "what", "code", "owner", ""), rows, "Nothing waits.")
 
 
 @holds.command("replay")
-def holds_replay(hold: Annotated[str, typer.Argument()], by: By, data: Data = None) -> None:
+def holds_replay(hold: Hold, by: By, data: Data = None) -> None:
     """Read the held message again, after the profile or the program was mended."""
-    with service(data) as exchange:
-        count = exchange.replay_hold(hold, by)
-    print(f"{count} read again; see wardpost holds list")
+    print(f"{_settle(data, hold, 'replay', by)} read again; see wardpost holds list")
 
 
 @holds.command("link")
 def holds_link(
-    hold: Annotated[str, typer.Argument()],
-    stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")],
-    by: By,
-    data: Data = None,
+    hold: Hold, stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")], by: By, data: Data = None
 ) -> None:
     """A named person says to which stay a document belongs that fits several."""
-    with service(data) as exchange:
-        exchange.link_hold(hold, stay, by)
+    _settle(data, hold, "link", by, stay)
     print("linked")
+
+
+@holds.command("address")
+def holds_address(
+    hold: Hold, site: Annotated[str, typer.Argument(help="ODS code of the home (wardpost sites candidates).")], by: By, data: Data = None
+) -> None:
+    """A named person says to which home the letter goes."""
+    _settle(data, hold, "address", by, site)
+    print("addressed")
 
 
 @holds.command("release")
 def holds_release(
-    hold: Annotated[str, typer.Argument()],
+    hold: Hold,
     by: By,
     as_: Annotated[str, typer.Option("--as", help="What was found: checked, discarded or addressed.")] = "checked",
     data: Data = None,
 ) -> None:
     """A named person has settled the matter: what waited goes on. Recorded with the person's name."""
-    with service(data) as exchange:
-        exchange.release_hold(hold, by, as_)
+    _settle(data, hold, "release", by, as_)
     print("released")
+
+
+@holds.command("refuse")
+def holds_refuse(
+    hold: Hold,
+    by: By,
+    as_: Annotated[str, typer.Option("--as", help="Why: not_ours, test, duplicate, wrong_person, not_for_a_home or died.")],
+    data: Data = None,
+) -> None:
+    """A named person says that what waits is used for nothing: the message, or the transfer of a letter without a home."""
+    print(f"refused: {_settle(data, hold, 'refuse', by, as_)} ended")
+
+
+def _settle(data: Path | None, hold: str, act: str, by: str, value: str = "") -> int:
+    with service(data) as exchange:
+        return exchange.settle_hold(hold, act, by, value)

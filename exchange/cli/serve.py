@@ -13,6 +13,8 @@ import uvicorn
 from exchange.cli.door import quiet_logs
 from exchange.config import Settings
 from exchange.errors import Refused
+from exchange.notices.send import Notifier
+from exchange.notices.smtp import mailer_of
 from exchange.records import Organisation
 from exchange.roles import Listeners, Loops, RunRole
 from exchange.web.app import make_app
@@ -36,7 +38,8 @@ async def serve(settings: Settings, roles: Collection[RunRole] = tuple(RunRole))
             found.bind((settings.host, 0))
             settings = replace(settings, port=found.getsockname()[1])
     exchange = open_exchange(settings)
-    loops = Loops(exchange, roles, str(uuid.uuid4()), settings.folder_seconds)
+    notifier = Notifier(exchange.store, mailer_of(settings), settings.public_url, settings.team_address, exchange.fail)
+    loops = Loops(exchange, roles, str(uuid.uuid4()), notifier.work_once, settings.folder_seconds)
     listeners = Listeners(exchange, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -70,7 +70,9 @@ def add_person(uow: UnitOfWork, org: str, role: PersonRole, name: str, address: 
         raise Refused("person_role", f"Nobody at a {organisation.kind} is a {role}.", next_step=f"Choose one of: {choices}.")
     if not name.strip() or "@" not in address:
         raise Refused("person", "A person needs a name and a registered e-mail address.", next_step="Give both.")
-    person = Person(uow.new_id(), organisation.id, role, Sealed.of(name.strip()), Sealed.of(address.strip()), uow.now)
+    address = address.strip()
+    index = uow.index("registered", "", address)
+    person = Person(uow.new_id(), organisation.id, role, Sealed.of(name.strip()), Sealed.of(address), uow.now, registered=index)
     uow.insert(person)
     record(uow, "directory.changed", Caller(SERVICE_ORG), About(detail=person.id, to=organisation.id))
     return person

@@ -1,10 +1,29 @@
 """Typed looks into plain JSON: never raises, an absent or other-shaped member is empty. Also the NHS number's check digit."""
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
+_TEXT = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?)?)?")
+
+
+def moment(text: str) -> datetime | date | None:
+    """A FHIR date or dateTime text as a London datetime, or as a day; None for a month, a year or anything else."""
+    if not _TEXT.fullmatch(text):
+        return None
+    try:
+        if "T" in text:
+            return datetime.fromisoformat(text).astimezone(LONDON)
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def day_of(found: datetime | date | None) -> date | None:
+    """The London day of a moment."""
+    return found.date() if isinstance(found, datetime) else found
 
 
 def part(value: object, *names: str) -> Mapping[str, object]:

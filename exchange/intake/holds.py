@@ -1,40 +1,26 @@
 """Holds: what waits for a person before anything leaves. Each has an owner and a deadline from the moment it exists."""
 
 import json
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping
 
 from exchange.audit.events import About, record
 from exchange.errors import Conflict, NotFound
+from exchange.intake.policy import LADDERS
 from exchange.model import Caller, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import Hold, Stay, Submission, Transfer
 
-
-@dataclass(frozen=True, slots=True)
-class HoldPolicy:
-    """Who owns a hold of this kind first, and by when it must be looked at."""
-
-    owner: str
-    within: timedelta
-    words: str
-
-
-POLICY: dict[HoldKind, HoldPolicy] = {
-    HoldKind.UNREADABLE: HoldPolicy("integration team; site manager at night", timedelta(hours=4), "A message could not be read."),
-    HoldKind.UNADDRESSED: HoldPolicy("ward; then the discharge contact", timedelta(hours=4), "A letter is here and no home is confirmed."),
-    HoldKind.IDENTITY: HoldPolicy("discharge contact; site manager at night", timedelta(hours=2), "NHS number or birth date disagree."),
-    HoldKind.TEST: HoldPolicy("integration team", timedelta(days=1), "A test person or message on this system."),
-    HoldKind.DEAD: HoldPolicy("discharge contact; site manager at night", timedelta(hours=4), "The person is recorded as dead."),
-    HoldKind.SEVERAL_STAYS: HoldPolicy("discharge contact", timedelta(hours=4), "The letter fits several stays."),
-    HoldKind.FAILED_CHECK: HoldPolicy(
-        "integration team; site manager at night", timedelta(hours=4), "The structured document is not right."
-    ),
-    HoldKind.UNDELIVERED: HoldPolicy("integration team; site manager at night", timedelta(hours=1), "A version did not reach its mailbox."),
-    HoldKind.REUSED_ID: HoldPolicy("integration team", timedelta(days=1), "A message number came twice with different content."),
+WORDS: Mapping[HoldKind, str] = {
+    HoldKind.UNREADABLE: "A message could not be read.",
+    HoldKind.UNADDRESSED: "A letter is here and no home is confirmed.",
+    HoldKind.IDENTITY: "NHS number or birth date disagree.",
+    HoldKind.TEST: "A test person or message on this system.",
+    HoldKind.DEAD: "The person is recorded as dead.",
+    HoldKind.SEVERAL_STAYS: "The letter fits several stays.",
+    HoldKind.FAILED_CHECK: "The structured document is not right.",
+    HoldKind.UNDELIVERED: "A version did not reach its mailbox.",
+    HoldKind.REUSED_ID: "A message number came twice with different content.",
 }
-
-
 # What a person can say that was found. Words from a list alone: the column is plain.
 RESOLUTIONS = ("checked", "discarded", "addressed")
 
@@ -56,12 +42,13 @@ def raise_hold(
     known = uow.lock(Hold, hold_id)
     if known is not None and known.resolved_at is None:
         return known
-    policy = POLICY[kind]
-    hold = Hold(hold_id, kind, org, policy.owner, code, uow.now, uow.now + policy.within, submission, stay, transfer)
+    first, second, *_ = LADDERS[kind]
+    hold = Hold(hold_id, kind, org, first.who, code, uow.now, uow.now + second.after, submission, stay, transfer)
     if known is None:
         uow.insert(hold)
     else:
-        changes: dict[str, object] = {"raised_at": uow.now, "deadline_at": hold.deadline_at, "resolved_at": None, "resolution": ""}
+        fresh = ("owner", "code", "raised_at", "deadline_at", "resolved_at", "resolution")
+        changes: dict[str, object] = {name: getattr(hold, name) for name in fresh}
         uow.update(Hold, changes, id=hold_id)
     record(uow, "hold.raised", Caller(org), About(transfer or stay or submission, transfer=transfer), code=f"{kind}: {code}")
     return hold

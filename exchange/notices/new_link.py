@@ -31,11 +31,13 @@ def send_new_link(store: Store, mailer: Mailer, base_url: str, address: str, mak
 
     `make` gives a link's text and its hash. The hash is kept before the e-mail goes; after a failure the person asks again.
     """
-    wanted, sent = address.strip().casefold(), 0
+    sent = 0
 
     def known(uow: UnitOfWork) -> list[tuple[str, str]]:
-        people = [(person.id, person.address.text()) for person in uow.find(Person, order="id", is_active=True)]
-        return [(id, registered) for id, registered in people if registered.casefold() == wanted]
+        for person in uow.find(Person, registered=None, is_active=True):  # made before there was an index
+            uow.replace(person, registered=uow.index("registered", "", person.address.text()))
+        people = uow.find(Person, order="id", is_active=True, registered=uow.indexes("registered", "", address))
+        return [(person.id, person.address.text()) for person in people]
 
     def prepare(uow: UnitOfWork, person_id: str) -> str:
         """The e-mail's text; "" when there were too many lately."""
@@ -46,7 +48,7 @@ def send_new_link(store: Store, mailer: Mailer, base_url: str, address: str, mak
         home = uow.get(Organisation, link.org)
         return _BODY.format(home=home.name if home else link.org, url=f"{base_url}/in/{secret}")
 
-    for person_id, registered in store.read(known):
+    for person_id, registered in store.write(known):
         try:
             body = store.write(lambda uow, id=person_id: prepare(uow, id))  # type: ignore[misc]  # the default binds the loop's value
             if body:

@@ -26,12 +26,14 @@ class SmtpMailer:
     ca_file: str = ""
     timeout: float = _TIMEOUT_SECONDS
 
-    def send(self, address: str, subject: str, body: str) -> None:
+    def send(self, address: str, subject: str, body: str, id: str = "") -> None:
         """Hand one plain text over. Raises Refused `mail_refused` (for good: another try gives the same), Unavailable `mail_away`."""
         message = EmailMessage(policy=SMTP)
         try:
             message["From"], message["To"], message["Subject"] = self.sender, address, subject
             message["Auto-Submitted"] = "auto-generated"
+            if id:
+                message["Message-ID"] = f"<{id}@{self.sender.rpartition('@')[2].rstrip('>')}>"
             message.set_content(body)
             with self._connect() as server:
                 if self.user:

@@ -32,6 +32,8 @@ def blind_index(key: bytes, field: str, scope: str, value: str) -> bytes | None:
             normal = normalise_local_id(system, local)
         case "visit_id" | "source_id":
             normal = normalise_id(value)
+        case "registered":
+            normal = normalise_id(value.casefold())
         case _:
             raise WardpostError("unknown_index", f"There is no index {field}.", next_step="Report this as a defect.")
     if normal is None:

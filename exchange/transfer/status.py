@@ -10,14 +10,14 @@ from typing import TypeVar
 import msgspec
 
 from exchange.errors import NotFound
-from exchange.fhir.shape import LONDON
+from exchange.fhir.shape import LONDON, day_of, moment
 from exchange.intake.accept import instant
 from exchange.model import AnswerKind, DeliveryState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Hold, Organisation, Stay, Submission, Transfer, Version
 from exchange.transfer.match import Summary, read_identity, read_summary
 from exchange.transfer.transfers import get_transfer
-from exchange.transfer.workdays import weekend
+from exchange.transfer.workdays import friday_list_end, weekend
 
 # A transfer leaves the list when its day is past and the home has read it and said yes; else after two weeks.
 LISTED_FOR = timedelta(days=14)
@@ -125,6 +125,18 @@ def _is_done(found: Standing, now: datetime) -> bool:
     return bool(found.transfer.leaving_on) and found.transfer.leaving_on[:10] < today and is_read
 
 
+def friday_list(standings: Sequence[Standing], now: datetime) -> list[Standing]:
+    """The Friday list (practice.md 2): who is expected to leave up to the next working day and one more, and who has a home picked
+    for any day. Nobody who left or is not leaving."""
+    last = friday_list_end(now)
+
+    def is_on(found: Standing) -> bool:
+        day = day_of(moment(found.transfer.leaving_on))
+        return found.home is not None or (day is not None and day <= last)
+
+    return [found for found in standings if not found.is_back and not found.person.left_at and is_on(found)]
+
+
 def is_weekend(found: datetime | date, now: datetime) -> bool:
     """Whether a moment lies in the weekend that is on or comes next. A day without a time counts from the last working day on."""
     start, end = weekend(now)
@@ -169,7 +181,7 @@ def status_json(found: Standing, names: Mapping[str, str]) -> dict[str, object]:
             }
             for row in found.answers
         ],
-        "holds": _holds(found.holds),
+        "holds": holds_json(found.holds),
     }
 
 
@@ -203,7 +215,7 @@ def submission_json(uow: UnitOfWork, submission_id: str) -> dict[str, object]:
             }
             for found in standings(uow, transfers)
         ],
-        "holds": _holds(holds),
+        "holds": holds_json(holds),
     }
 
 
@@ -216,5 +228,5 @@ def _content(row: Answer) -> dict[str, object]:
     return found
 
 
-def _holds(rows: Iterable[Hold]) -> list[dict[str, object]]:
+def holds_json(rows: Iterable[Hold]) -> list[dict[str, object]]:
     return [{"id": row.id, "kind": str(row.kind), "owner": row.owner, "deadline": instant(row.deadline_at)} for row in rows]

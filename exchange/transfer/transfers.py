@@ -7,7 +7,7 @@ from exchange.intake.holds import raise_doubts, resolve_if_open
 from exchange.intake.work import enqueue
 from exchange.model import HOSPITAL_ROLES, Caller, HoldKind, TransferState, is_open
 from exchange.ports import UnitOfWork
-from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Transfer, Version
+from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Submission, Transfer, Version
 from exchange.transfer.states import check_transition
 
 ENDED = TransferState.WITHDRAWN
@@ -111,6 +111,21 @@ def get_transfer(uow: UnitOfWork, transfer_id: str) -> Transfer:
     if found is None:
         raise NotFound("transfer", "There is no such transfer here.", next_step="Check the id; a transfer of others looks the same.")
     return found
+
+
+def find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
+    """A stay of a hospital by its own id or a transfer's, or by a visit or message number. Raises NotFound `stay`."""
+    transfer = uow.get(Transfer, text)
+    stay = uow.get(Stay, transfer.stay_id if transfer else text)
+    if stay is None:
+        found = uow.find(Stay, sender_org=org, visit_id=uow.indexes("visit_id", org, text))
+        sent = uow.find(Submission, sender_org=org, source_id=uow.indexes("source_id", org, text))
+        found = found or [stay for row in sent if row.stay_id and (stay := uow.get(Stay, row.stay_id))]
+        stay = found[0] if found else None
+    if stay is None or stay.sender_org != org:
+        step = "Check the visit number; it is here once its first message has been read."
+        raise NotFound("stay", "There is no such stay of this hospital here.", next_step=step)
+    return stay
 
 
 def newest_version(uow: UnitOfWork, transfer: Transfer) -> Version | None:

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Collection
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from exchange.fhir.shape import LONDON
 
 # The doctor warns this long before the last day that the data covers.
 WARN_BEFORE = timedelta(days=183)
+# When the people are there who work by day alone.
+_OPENS, _SHUTS = time(9), time(17)
 _DAY = timedelta(days=1)
 
 
@@ -75,3 +77,31 @@ def weekend(now: datetime, holidays: Holidays | None = None) -> tuple[datetime, 
 def friday_list_end(now: datetime, holidays: Holidays | None = None) -> date:
     """The last day of the Friday list: the next working day and one more (practice.md 2)."""
     return next_working_day(now.astimezone(LONDON).date(), holidays) + _DAY
+
+
+def is_at_work(now: datetime) -> bool:
+    """Whether those are there who work on working days from 9:00 to 17:00."""
+    local = now.astimezone(LONDON)
+    return _OPENS <= local.time() < _SHUTS and _works(local.date())
+
+
+def after_working(moment: datetime, span: timedelta) -> datetime:
+    """When so many working hours have passed since a moment; with none, the next moment at which somebody is there. UTC."""
+    day = moment.astimezone(LONDON).date()
+    while True:
+        if _works(day):
+            begin, end = (datetime.combine(day, at, LONDON).astimezone(UTC) for at in (_OPENS, _SHUTS))
+            begin = max(begin, moment)
+            if begin < end and begin + span <= end:
+                return begin + span
+            if begin < end:
+                span -= end - begin
+        day += _DAY
+
+
+def _works(day: date) -> bool:
+    """Where the bank holidays have run out, which `wardpost doctor` says long before, nobody's e-mail may stop for it."""
+    try:
+        return is_working_day(day)
+    except Refused:
+        return day.weekday() < 5

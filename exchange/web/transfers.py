@@ -47,6 +47,21 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
         found = await run_in_threadpool(exchange.confirm_site, stay, site, by, bearer.org)
         return _status({"transfer": found.id, "site": found.recipient_org, "state": str(found.state)})
 
+    @router.get("/holds")
+    def list_holds(request: Request) -> Response:
+        """Open holds of this hospital, the most urgent first, each with the acts that fit."""
+        return _status({"holds": exchange.holds_json(reader(request))})
+
+    @router.post("/holds/{id}/{act}")
+    async def settle(request: Request, id: str, act: str) -> Response:
+        """Body: `by` (id of the person who settles it) and `site` (address), `stay` (link) or `as` (release, refuse)."""
+        bearer = await run_in_threadpool(tokens.check, request.headers.get("authorization", ""))
+        bearer.require("system/Transfer.u")
+        asked = load_strict(await read_body(request, MAX_CONFIRM_BYTES))
+        value = text(asked, {"address": "site", "link": "stay"}.get(act, "as"))
+        count = await run_in_threadpool(exchange.settle_hold, id, act, text(asked, "by"), value, bearer.org)
+        return _status({"hold": id, "act": act, "count": count})
+
     @router.get("/transfers/{id}")
     def transfer(request: Request, id: str) -> Response:
         return _status(exchange.transfer_status(id, reader(request)))

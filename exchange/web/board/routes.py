@@ -5,12 +5,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from exchange.app import Exchange
 from exchange.directory.links import SignedIn
-from exchange.errors import Refused
+from exchange.errors import Refused, WardpostError
 from exchange.model import Caller, PersonRole
+from exchange.web.board.holds import holds_page
 from exchange.web.board.transfer import transfer_page
 from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import known_before, ward_page
 from exchange.web.board.ward_form import first_field, read_fields
+from exchange.web.errors import status_of
 from exchange.web.session import HEADERS, Pages
 
 # Every field of a Supplement of an odd person, each letter of a script of four bytes written as %XX.
@@ -37,6 +39,32 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
         standings = exchange.open_standings(who.person.org)
         view = friday_view(standings, exchange.store.read(lambda uow: uow.now))
         return pages.html("friday.html", frame=pages.frame(request, who), view=view)
+
+    def show_holds(request: Request, who: SignedIn, problem: WardpostError | None = None) -> Response:
+        now = exchange.store.read(lambda uow: uow.now)
+        view = holds_page(exchange.holds_json(who.person.org), who.person.role is not PersonRole.AUDITOR, problem, now)
+        return pages.html("holds.html", status_of(problem)[0] if problem else 200, frame=pages.frame(request, who), view=view)
+
+    @router.get("/board/holds")
+    @pages.hospital
+    def list_holds(request: Request, who: SignedIn) -> Response:
+        return show_holds(request, who)
+
+    @router.post("/board/holds")
+    async def settle(request: Request) -> Response:
+        posted = await pages.form(request)
+
+        @pages.hospital
+        def act(request: Request, who: SignedIn) -> Response:
+            form = pages.checked(request, posted)
+            hold, act, value = (str(form.get(name, "")) for name in ("hold", "act", "value"))
+            try:
+                exchange.settle_hold(hold, act, who.person.id, value, who.person.org)
+            except WardpostError as problem:
+                return show_holds(request, who, problem)
+            return RedirectResponse("/board/holds", 303, HEADERS)
+
+        return act(request)
 
     @router.get("/board/{transfer}")
     @pages.hospital

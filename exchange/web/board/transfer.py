@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from exchange.intake.holds import POLICY
+from exchange.intake.holds import WORDS
 from exchange.model import AnswerKind
 from exchange.records import Answer
 from exchange.transfer.status import Standing
@@ -95,7 +95,7 @@ def _notices(found: Standing, names: Mapping[str, str], now: datetime) -> Iterat
         title = "The home asks" if said.kind is AnswerKind.ASK else "The home cannot take this person"
         yield Notice(f"{title}: {given_words(said)}", f"{_said(said, names, now).source}. {times.apart(said.answered_at, now)}.", "ask")
     for hold in found.holds:
-        yield Notice(f"Held: {POLICY[hold.kind].words}", f"Who settles it: {hold.owner}, by {times.exact(hold.deadline_at, now)}.", "pause")
+        yield Notice(f"Held: {WORDS[hold.kind]}", f"Who settles it: {hold.owner}, by {times.exact(hold.deadline_at, now)}.", "pause")
     if found.home is None:
         yield Notice("No home picked", "Nothing can be sent before a named person says which home.", "ask")
 
@@ -123,6 +123,6 @@ def _events(found: Standing, names: Mapping[str, str]) -> Iterator[tuple[datetim
         words = ": ".join(filter(None, (HEADS[answer.kind], given_words(answer))))
         yield answer.answered_at, f"{_who(answer, names)} to version {answer.number}: {words}"
     for hold in found.holds:
-        yield hold.raised_at, f"Held: {POLICY[hold.kind].words}"
+        yield hold.raised_at, f"Held: {WORDS[hold.kind]}"
     if transfer.withdrawn_at:
         yield transfer.withdrawn_at, f"Taken back. {withdrawn_words(transfer.withdrawn_reason)}"

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from exchange.intake.holds import POLICY
+from exchange.intake.holds import WORDS
 from exchange.model import AnswerKind
-from exchange.transfer.status import Standing, is_weekend
+from exchange.transfer.status import Standing, friday_list, is_weekend
 from exchange.transfer.workdays import friday_list_end, weekend
 from exchange.web.home import times
 from exchange.web.home.answers import ASK, CANNOT, given_words
@@ -18,7 +18,7 @@ GROUPS = ("This weekend", "Before the weekend", "Day not known", "Was due, not c
 WEEKEND, BEFORE, UNKNOWN, PAST, AFTER, BACK = GROUPS
 SOON = timedelta(hours=3)
 PAGE_ROWS = 25
-_OWNERS = {"pharmacy": "Pharmacy", "doctor": "Doctor", "discharge contact": "Discharge desk", "integration team": "Integration team"}
+_OWNERS = {"pharmacy": "Pharmacy", "doctor": "Doctor", "discharge contact": "Discharge desk"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,8 @@ def rows_of(standings: Sequence[Standing], now: datetime) -> list[Row]:
 
 
 def friday_rows(standings: Sequence[Standing], now: datetime) -> list[Row]:
-    """The Friday list (practice.md 2): who is expected to leave up to the next working day and one more, and who has a home picked
-    for any day. Nobody who left or is not leaving."""
-    last = friday_list_end(now)
-    found = []
-    for standing in standings:
-        day = times.day_of(times.moment(standing.transfer.leaving_on))
-        if not standing.is_back and not standing.person.left_at and (standing.home is not None or (day is not None and day <= last)):
-            found.append(standing)
-    return rows_of(found, now)
+    """The Friday list as rows."""
+    return rows_of(friday_list(standings, now), now)
 
 
 def friday_view(standings: Sequence[Standing], now: datetime) -> BoardView:
@@ -215,9 +208,9 @@ def fixes(found: Standing, now: datetime) -> Iterator[Fix]:
     ward = found.person.ward or "The ward"
     due: dict[tuple[str, str], list[str]] = {}
     left = [(str(gap["due"]), str(gap["owner"]), str(gap["detail"] or gap["title"])) for gap in _gaps(found)]
-    left += [(hold.deadline_at.isoformat(), hold.owner.partition(";")[0], POLICY[hold.kind].words.rstrip(".")) for hold in found.holds]
+    left += [(hold.deadline_at.isoformat(), hold.owner, WORDS[hold.kind].rstrip(".")) for hold in found.holds]
     for at, owner, what in left:
-        due.setdefault((at, ward if owner == "ward" else _OWNERS.get(owner, owner)), []).append(what)
+        due.setdefault((at, ward if owner == "ward" else _OWNERS.get(owner, owner.capitalize())), []).append(what)
     for (at, name), whats in sorted(due.items()):
         moment = times.moment(at)
         is_past = not isinstance(moment, datetime) or moment <= now

@@ -1,29 +1,12 @@
 """Days and times in plain words, London time, never more exact than the source. Nothing here works out a clinical time."""
 
-import re
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
-LONDON = ZoneInfo("Europe/London")
-_TEXT = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?)?)?")
+from exchange.fhir.shape import LONDON as LONDON
+from exchange.fhir.shape import day_of as day_of
+from exchange.fhir.shape import moment as moment
+
 UNKNOWN_TIME = "time not known"
-
-
-def moment(text: str) -> datetime | date | None:
-    """A FHIR date or dateTime text as a London datetime, or as a day; None for a month, a year or anything else."""
-    if not _TEXT.fullmatch(text):
-        return None
-    try:
-        if "T" in text:
-            return datetime.fromisoformat(text).astimezone(LONDON)
-        return date.fromisoformat(text) if len(text) == 10 else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def day_of(found: datetime | date | None) -> date | None:
-    """The London day of a moment."""
-    return found.date() if isinstance(found, datetime) else found
 
 
 def clock(at: datetime) -> str:
