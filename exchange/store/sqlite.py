@@ -9,6 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -29,10 +30,21 @@ class _Connection:
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.raw = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
+        self._to_wal(time.monotonic() + _BUSY_SECONDS)
+        for pragma in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "temp_store=MEMORY"):
             self.raw.execute(f"PRAGMA {pragma}").fetchall()
         if read_only:
             self.raw.execute("PRAGMA query_only=ON")
+
+    def _to_wal(self, until: float) -> None:
+        """SQLite does not wait for others when it changes the journal of a new file: processes that start together do it here."""
+        while self.raw.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            try:
+                self.raw.execute("PRAGMA journal_mode=WAL").fetchall()
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     def run(self, sql: str, parameters: Mapping[str, object]) -> tuple[Sequence[Sequence[Any]], int]:
         cursor = self.raw.execute(sql, parameters)
