@@ -43,6 +43,7 @@ OURS = {
 THEIRS = {
     r"threw |Cannot invoke ": "nobody: the engine's own evaluation throws, which is no verdict",
     r"SLICING_CANNOT_BE_EVALUATED|Profile_MatchMultiple .*valueset-": "we: such slices cannot be told apart",
+    r"Malformed XHTML: Found \"</\w+ >\"": "we: XML allows a space in an end tag",
     r"BUNDLE_LINK_SEARCH_": "we: R4 limits no Bundle.link",
     r"Unknown code '[^']*#null'": "we: a coding may have no code, and no binding here is required",
 }
