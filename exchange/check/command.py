@@ -170,7 +170,12 @@ def list_profiles(write: Callable[[str], object], contains: str = "") -> int:
 
 def show_profile(url: str, write: Callable[[str], object]) -> int:
     """What a profile adds to its type: 3 when it is not compiled in."""
-    found = Checker.load().plan.record(url.partition("|")[0])
+    url = url.partition("|")[0]
+    plan = Checker.load().plan
+    found = plan.record(url)
+    if found is None and plan.profile(url):
+        write(f"{url} is a type of R4: every resource of it is held to it, asked for or not.\n")
+        return CLEAN
     if found is None:
         write(f"{UnknownProfile(url).diagnostics()}\n")
         return UNREADABLE

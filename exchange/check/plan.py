@@ -136,11 +136,15 @@ class Plan:
         return None
 
     def profile(self, url: str) -> Profile | None:
-        """The profile with this canonical, without version; None for one that is not compiled in."""
+        """The profile, or resource type of R4, with this canonical, without version; None for one that is not compiled in."""
         if url not in self._profiles:
             found = self.record(url)
             if found is None:
-                return None
+                node = self.type_node(url.removeprefix(CORE)) if url.startswith(CORE) else None
+                if node is None or not node.resource:
+                    return None
+                self._profiles[url] = Profile(url, node.type, "4.0.1", "active", "", [], False, False, node, "r4")
+                return self._profiles[url]
             record, source = found
             node = self._node(record["type"], record["type"], self.snapshot([url], record["type"]))
             self._profiles[url] = Profile(

@@ -30,7 +30,7 @@ _FORMS = {
     "uri": "no spaces; a urn:uuid: in lower case and whole, a urn:oid: of numbers with dots",
     "string": "at least one character, none that text cannot have, at most 1,048,576 characters",
 }
-_FORMS |= dict.fromkeys(("url", "canonical"), _FORMS["uri"]) | {"markdown": _FORMS["string"]}
+_FORMS |= {"url": _FORMS["uri"], "canonical": "an absolute URI without spaces, or #id", "markdown": _FORMS["string"]}
 NUMBERS = ("decimal", *_RANGES)
 
 
@@ -54,7 +54,8 @@ class Primitives:
             return _base64
         if name in ("uri", "url", "canonical"):
             special = "|".join(self._regex(other) for other in ("uuid", "oid"))
-            return re.compile(rf"(?!urn:(?:uuid|oid):)[^\s{_CONTROL}]+|(?:{special})(?:[|#/?]\S*)?", re.ASCII).fullmatch
+            start = r"(?=#|[A-Za-z][A-Za-z0-9+.-]*:)" if name == "canonical" else ""
+            return re.compile(rf"{start}(?:(?!urn:(?:uuid|oid):)[^\s{_CONTROL}]+|(?:{special})(?:[|#/?]\S*)?)", re.ASCII).fullmatch
         if name == "code":  # as published, and without the characters that no string may hold
             return re.compile(rf"[^\s{_CONTROL}]+([ \t\r\n][^\s{_CONTROL}]+)*", re.ASCII).fullmatch
         match = re.compile(self._regex(name), re.ASCII).fullmatch

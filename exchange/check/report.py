@@ -7,7 +7,7 @@ from exchange.check.issue import Issue, Severity
 from exchange.check.places import Places
 from exchange.check.plan import Plan, Profile
 
-ISSUES = 1_000
+ISSUES = 1_000  # of errors; and of warnings and information together
 
 Where = tuple[Any, str, int | None]  # (parent, step, index); the parent of the root is None
 
@@ -26,16 +26,25 @@ class Report:
         self.issues: list[Issue] = []
         self.resource: Mapping[str, Any] = {}  # the nearest resource that is not contained
         self._said: set[tuple[str, str]] = set()
+        self._errors = self._advice = 0
         self._unsure: dict[tuple[str, str], tuple[Where, str, int]] = {}
 
     def say(self, severity: Severity, code: str, where: Where, text: str, rule: str) -> None:
         expression = spelled(where)
-        if (rule, expression) in self._said:
-            return
-        if len(self.issues) >= ISSUES:
-            raise TooCostly(f"More than {ISSUES:,} issues: the rest is not listed")
-        self._said.add((rule, expression))
-        self.issues.append(Issue(severity, code, expression, text, rule))
+        if (rule, expression) not in self._said:
+            self._add(Issue(severity, code, expression, text, rule))
+
+    def _add(self, issue: Issue) -> None:
+        if issue.severity in ("error", "fatal"):
+            self._errors += 1
+            if self._errors > ISSUES:
+                raise TooCostly(f"More than {ISSUES:,} errors: not checked to the end")
+        else:
+            self._advice += 1
+            if self._advice > ISSUES:
+                return
+        self._said.add((issue.rule, issue.expression))
+        self.issues.append(issue)
 
     def unsure(self, rule: str, what: str, where: Where, text: str) -> None:
         """Something that could not be checked: said once for each `what`, with the number of places."""
@@ -43,9 +52,12 @@ class Report:
         self._unsure[rule, what] = (first, text, count + 1)
 
     def close(self) -> None:
-        """Says what was not checked."""
+        """Says what was not checked, and that advice was left out."""
         for (rule, _), (where, text, count) in self._unsure.items():
-            self.issues.append(Issue("information", "not-supported", spelled(where), f"Not checked: {text} (places: {count})", rule))
+            self._add(Issue("information", "not-supported", spelled(where), f"Not checked: {text} (places: {count})", rule))
+        if (more := self._advice - ISSUES) > 0:
+            words = f"{more:,} more warnings and remarks are not listed"
+            self.issues.append(Issue("information", "informational", "", words, "bounds"))
 
 
 def spelled(where: Where) -> str:

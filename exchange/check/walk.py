@@ -10,7 +10,7 @@ from exchange.check import codes, extensions, references, xhtml
 from exchange.check.issue import Issue
 from exchange.check.matching import same
 from exchange.check.places import Places
-from exchange.check.plan import CORE, EXTENSION, PRIMITIVE, RESOURCE, SHADOW, XHTML, Element, Node, Plan, Profile, Rule, Slices
+from exchange.check.plan import EXTENSION, PRIMITIVE, RESOURCE, SHADOW, XHTML, Element, Node, Plan, Profile, Rule, Slices
 from exchange.check.report import Report, TooCostly, Where
 from exchange.check.words import RULE_WORDS
 
@@ -65,6 +65,9 @@ class Walk(Report):
             return
         if targets is not None and type_ not in targets:
             self.say("error", "structure", here, f"A resource of type {' or '.join(targets)} is needed here", "resource-type")
+        for one in profiles:
+            if one.type != type_:
+                self.say("error", "structure", here, f"The profile {one.url} is for {one.type}, and this is none", "profile-type")
         wanted = (self.plan.profile(url) for url in targets.get(node.type, ())) if targets else ()
         chosen = [one for one in (*profiles, *wanted, *self._claimed(value, here)) if one and one.type == type_]
         bases = {one.base for one in chosen}
@@ -89,9 +92,8 @@ class Walk(Report):
             url, _, version = claim.partition("|")
             at = ((where, "meta", None), "profile", index)
             if (found := self.plan.profile(url)) is None:
-                if url != CORE + str(resource["resourceType"]):
-                    words = "Profile not known: not checked. Compile it in, or take the claim out"
-                    self.say("warning", "not-supported", at, words, "profile-unknown")
+                words = "Profile not known: not checked. Compile it in, or take the claim out"
+                self.say("warning", "not-supported", at, words, "profile-unknown")
             elif found.type != resource["resourceType"]:
                 self.say("error", "structure", at, f"This profile is for {found.type}", "profile-type")
             else:

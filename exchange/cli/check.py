@@ -10,7 +10,7 @@ profiles = typer.Typer(help="The profiles that the checker holds.", no_args_is_h
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="FHIR files, JSON or XML, or folders of them.", exists=True)],
+    files: Annotated[list[Path], typer.Argument(help="FHIR files, JSON or XML, or folders of them.")],
     format: Annotated[str, typer.Option(help="text, json (a line a file) or outcome.")] = "text",
     profile: Annotated[list[str] | None, typer.Option(help="Canonical URL that each file must conform to, beside its own claims.")] = None,
     with_values: Annotated[bool, typer.Option("--with-values", help="Quote what stands at each issue: it may be a person's data.")] = False,

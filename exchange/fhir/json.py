@@ -67,8 +67,10 @@ def load_strict(data: bytes) -> object:
     _refuse_depth(text)
     try:
         value: object = json.loads(text, object_pairs_hook=_pairs, parse_float=_number, parse_int=_integer, parse_constant=_constant)
-    except (json.JSONDecodeError, RecursionError):
-        raise JsonRefused("The text is not one JSON document.") from None
+    except json.JSONDecodeError as wrong:
+        raise JsonRefused(f"The text is not one JSON document (line {wrong.lineno}, column {wrong.colno}).") from None
+    except RecursionError:
+        raise JsonRefused("The text is nested too deep.") from None
     if "\\u" in text or "\x00" in text:
         _refuse_characters(value)
     return value

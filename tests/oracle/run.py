@@ -38,11 +38,13 @@ OURS = {
     r"not-xhtml ": "we: Narrative.div is an XHTML fragment: one div, well-formed (narrative.html); the engine mends it in silence",
     r"binding-required .*ValueSet/(all-languages|mimetypes),": "we: required sets and maximum sets bind (terminologies.html)",
     r"empty .*An empty array": "we: arrays are never empty (json.html)",
+    r"ucum ": "we: the code is no unit of UCUM; the engine sees it in some places and not in others",
     r"reference-target ": "we: the reference itself names a type that may not stand there",
 }
 THEIRS = {
     r"threw |Cannot invoke ": "nobody: the engine's own evaluation throws, which is no verdict",
     r"SLICING_CANNOT_BE_EVALUATED|Profile_MatchMultiple .*valueset-": "we: such slices cannot be told apart",
+    r"Malformed XHTML: Found \"</\w+ >\"": "we: XML allows a space in an end tag",
     r"BUNDLE_LINK_SEARCH_": "we: R4 limits no Bundle.link",
     r"Unknown code '[^']*#null'": "we: a coding may have no code, and no binding here is required",
 }

@@ -96,6 +96,7 @@ class TypeTables:
 
     def __init__(self, records: Records) -> None:
         self._records = records
+        self._lines: dict[str, list[str]] = {}
         self._slots: dict[int, dict[str, Slot]] = {}
 
     @staticmethod
@@ -142,13 +143,12 @@ class TypeTables:
 
     def ancestry(self, name: str) -> list[str]:
         """The type and what it specialises, nearest first: `Age` → Age, Quantity, Element."""
-        line = []
-        facts = self.facts(name)
-        while facts:
-            line.append(name)
-            name = facts.get("base", "")
+        if name not in self._lines:
             facts = self.facts(name)
-        return line
+            if facts is None:
+                return []
+            self._lines[name] = [name, *self.ancestry(facts.get("base", ""))]
+        return self._lines[name]
 
 
 def slots_of(children: "dict[str, Facts]") -> Iterable[tuple[str, Slot]]:

@@ -24,6 +24,7 @@ DEPTH = 100
 MAX_ATTRIBUTES = 16  # id, url, value, and what others put on a root
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PROLOG = re.compile(r"\A(?:\ufeff|\s|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
 # The prolog, then a DOCTYPE with nothing but a name and an external id.
 _BARE_DOCTYPE = (
@@ -306,9 +307,11 @@ class _Writer:
     def narrative(self, value: object, where: str) -> str:
         if not isinstance(value, str):
             raise XmlRefused("xml-value", "XHTML text belongs here", where)
-        if parse(value.encode("utf-8", "replace")).tag != f"{{{XHTML}}}div":
+        if _FORBIDDEN.search(value):
+            raise XmlRefused("xml-character", "A character that XML cannot hold", where)
+        if parse(value.encode()).tag != f"{{{XHTML}}}div":
             raise XmlRefused("xml-value", "A div in the XHTML namespace belongs here", where)
-        return value[value.index("<div") :].rstrip() if "<div" in value else value
+        return _PROLOG.sub("", value).rstrip()
 
     def text(self, value: object, where: str) -> str:
         match value:

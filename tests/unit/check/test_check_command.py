@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from exchange.check import Checker, __main__, command
+from exchange.check.plan import CORE
 from exchange.fhir.json import load_strict
 from exchange.fhir.r4 import xml
-from tests.check_kit import REPOSITORY, SHARED, as_bytes, broken, document
+from tests.check_kit import REPOSITORY, SHARED, UK, as_bytes, broken, document
 
 CASES = SHARED / "cases"
 EXAMPLES = SHARED / "samples/ukcore_r4"
@@ -80,6 +81,21 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main([str(folder / "empty")]) == 3
     assert __main__.main(["--profile", "http://x/y", str(folder / "a.json")]) == 3
     assert "not compiled in" in capsys.readouterr().out
+
+
+def test_a_profile_of_another_type_is_not_passed_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"resourceType": "Patient"}')
+    for url, code in (
+        (UK + "UKCore-Observation", 1),
+        (UK + "UKCore-Patient", 0),
+        (CORE + "Patient", 0),
+        (CORE + "Group", 1),
+        (CORE + "Period", 3),
+    ):
+        assert __main__.main(["--profile", url, str(path)]) == code
+        assert ("[profile-type]" in capsys.readouterr().out) is (code == 1)
+    assert __main__.main(["--show-profile", CORE + "Patient"]) == 0
 
 
 def test_formats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

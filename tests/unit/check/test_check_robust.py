@@ -123,6 +123,19 @@ def test_the_number_of_issues_is_bounded() -> None:
     assert issues[-1].severity == "fatal"
 
 
+def test_advice_without_end_hides_no_error_and_refuses_nothing() -> None:
+    entries = [{"fullUrl": f"urn:x:{n}", "resource": {"resourceType": "Basic", "code": {"text": "x"}}} for n in range(ISSUES + 500)]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
+    issues = CHECKER.check(bundle)
+    assert len(issues) == ISSUES + 1
+    assert {issue.severity for issue in issues} == {"warning", "information"}
+    assert issues[-1].text.startswith("500 more")
+    entries[-1]["resource"]["colour"] = "blue"  # type: ignore[index]
+    assert [issue.rule for issue in CHECKER.check(bundle) if issue.severity == "error"] == ["unknown-element"]
+    codings = [{"system": f"http://x/{n}", "code": "y"} for n in range(ISSUES * 3)]
+    assert len(CHECKER.check({"resourceType": "Basic", "code": {"coding": codings}})) == ISSUES + 1
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,8 +1,11 @@
 # ruff: noqa: E501 - tables of values read better as lines
 """The FHIR XML codec: there and back without loss, and what it refuses."""
 
+from collections.abc import Iterator
 from decimal import Decimal
+from random import Random
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from exchange.fhir.json import load_strict
 from exchange.fhir.r4 import xml
+from exchange.fhir.r4.number import number
 from tests.check_kit import SHARED, document
 
 DIV = '<div xmlns="http://www.w3.org/1999/xhtml"><p>a &amp; b</p></div>'
@@ -115,6 +119,7 @@ def test_what_is_refused(code: str, source: str) -> None:
         ("xml-syntax", {"resourceType": "Patient", "text": {"div": "<div"}}),
         ("xml-character", {"resourceType": "Patient", "language": "\x00"}),
         ("xml-character", {"resourceType": "Patient", "language": "\ud800"}),
+        ("xml-character", {"resourceType": "Patient", "text": {"div": DIV.replace("a", "\ud800")}}),
     ],
 )
 def test_what_cannot_be_written(code: str, resource: Any) -> None:
@@ -148,3 +153,62 @@ def test_any_text_there_and_back(text: str, number: Decimal, given_names: list[s
     back: Any = xml.read(xml.write(resource))
     assert back == resource
     assert str(back["valueQuantity"]["value"]) == str(number) or number == int(number)
+
+
+def _of_json(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every value of FHIR JSON as (path, text), in no order; narrative by its words."""
+    if isinstance(value, dict):
+        inner = f"{path}.{value['resourceType']}" if "resourceType" in value else path
+        for key, item in value.items():
+            if key != "resourceType":
+                yield from _of_json(item, f"{inner}.{key.removeprefix('_')}")
+    elif isinstance(value, list):
+        for item in value:
+            yield from _of_json(item, path)
+    elif path.endswith(".text.div"):
+        yield path, "".join(ElementTree.fromstring(value).itertext())
+    elif value is not None:
+        yield path, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _of_xml(node: ElementTree.Element, path: str) -> Iterator[tuple[str, str]]:
+    """The same of FHIR XML, by a parser that shares nothing with ours."""
+    name = node.tag.partition("}")[2]
+    here = f"{path}.{name}"
+    if name == "div":
+        yield here, "".join(node.itertext())
+        return
+    for key, text in node.attrib.items():
+        yield here if key == "value" else f"{here}.{key}", text
+    for child in node:
+        yield from _of_xml(child, here)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), _TEXT, st.sampled_from(["1.50", "-0", "1e3", "0.000", "12345678901234567890.123", "7"]))
+def test_another_parser_finds_every_value(rng: Random, text: str, digits: str) -> None:
+    root = document()
+    holders = [root]
+    for holder in holders:
+        values = list(holder.values()) if isinstance(holder, dict) else holder
+        holders += [value for value in values if isinstance(value, dict | list)]  # type: ignore[arg-type]
+    for _ in range(20):
+        holder: Any = rng.choice(holders)
+        for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            if isinstance(value, str) and key not in ("resourceType", "div", "url", "id"):
+                holder[key] = text
+                if isinstance(holder, dict) and rng.random() < 0.5:
+                    holder[f"_{key}"] = {"id": "i", "extension": [{"url": "http://x", "valueDecimal": number(digits)}]}
+    holder = root["entry"][1]["resource"]
+    holder["name"] = [{"given": [text, None, text], "_given": [None, {"extension": [{"url": "http://x", "valueString": text}]}, None]}]
+    written = xml.write(root)
+    found = sorted(_of_xml(ElementTree.fromstring(written), ""))
+    assert found == sorted(_of_json(root, ""))
+    assert xml.read(written) == root
+
+
+@pytest.mark.parametrize("before", ["", "<!-- <div -->", '<?xml version="1.0"?>\n', "\n  <?x <div ?><!-- a -->", "\ufeff"])
+def test_what_stands_before_a_narrative_goes(before: str) -> None:
+    written = xml.write({"resourceType": "Patient", "text": {"status": "generated", "div": before + DIV}})
+    back: Any = xml.read(written)
+    assert back["text"]["div"] == DIV
