@@ -201,6 +201,26 @@ def senders_add(
     print(f"{sender.id} of {sender.org}: entered")
 
 
+@senders.command("check")
+def senders_check(
+    profile: Annotated[Path, typer.Argument(help="SenderProfile as JSON.", exists=True, dir_okay=False)],
+    samples: Annotated[list[Path] | None, typer.Argument(help="Messages of this feed, one a file.", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Hold a profile to its rules and try it on samples; nothing is kept and no person shown. Exit 1 where it does not fit, 3 where a
+    sample cannot be read."""
+    from exchange.cli.sender_check import check_samples
+    from exchange.directory.profiles import parse_profile
+
+    found = check_samples(parse_profile(profile.read_bytes()), samples or [])
+    print(f"{profile.name}: a valid profile")
+    if samples:
+        show("Samples", ("file", "what it is", "becomes", "values carried", "remarks"), found.samples, "")
+    for sentence in found.advice:
+        print(f"- {sentence}")
+    if found.unreadable:
+        raise typer.Exit(3)
+
+
 @senders.command("list")
 def senders_list(data: Data = None) -> None:
     """Every feed."""

@@ -195,7 +195,13 @@ def test_software_searches_the_directory_by_post(tmp_path: Path) -> None:
         assert codes(identifier="https://fhir.nhs.uk/Id/nhs-number|VZZ01") == []
         assert codes(**{"address-postalcode": ELSEWHERE, "active": "true"}) == []
         assert codes(**{"address-postalcode": ELSEWHERE}) == [CLOSED_HOME]
-        for wrong in ({}, {"name": "ab"}, {"patient": "x"}, {"name": "sample", "_count": "1"}, {"active": "perhaps", "name": "sample"}):
+        for wrong in (
+            {"_count": "5"},
+            {"name": "ab"},
+            {"patient": "x"},
+            {"name": "sample", "_count": "1"},
+            {"active": "perhaps", "name": "sample"},
+        ):
             assert code_of(ask(400, **wrong)) == "parameter"
         assert found.fhir("GET", f"/fhir/Organization/{HOME}").json()["name"] == "Sample Meadow"
         found.fhir("GET", "/fhir/Organization/VZZ77", status=404)
