@@ -9,7 +9,7 @@ The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -22,6 +22,7 @@ from exchange.directory.profiles import parse_profile
 from exchange.errors import Conflict, NotFound, Refused, Unavailable, WardpostError
 from exchange.fhir.draft import Sign, Unreadable
 from exchange.fhir.json import dump
+from exchange.fhir.shape import moment, text
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult
 from exchange.intake import holds, work
@@ -58,6 +59,8 @@ from exchange.transfer.supplement import check_supplement
 
 log = structlog.get_logger("wardpost.app")
 _BATCH = 16
+# How far a hospital's clock may be before ours. Said later than that it would win over what others state until then.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def _trace_of(subject: str) -> AbstractContextManager[None]:
@@ -326,10 +329,15 @@ class Exchange:
         return self.store.write(confirm)
 
     def add_supplement(self, transfer_id: str, person_id: str, content: object, org: str | None = None) -> Supplement:
-        """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, NotFound."""
+        """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, `said_in_future`; NotFound."""
         check_supplement(content)
 
+        said = moment(text(content, "said_at"))
+
         def add(uow: UnitOfWork) -> Supplement:
+            if isinstance(said, datetime) and said > uow.now + CLOCKS_DIFFER:
+                step = "Send the moment at which the person said it, with its offset, or leave said_at out."
+                raise Refused("said_in_future", "The Supplement was said at a time that has not come yet.", next_step=step)
             transfer = transfers.get_transfer(uow, transfer_id)
             person = entries.get_person(uow, person_id)
             if person.org != transfer.sender_org or (org is not None and org != transfer.sender_org):
