@@ -9,7 +9,7 @@ The rooms hold the detail: intake, transfer, gate, seal, mailbox, audit. Nothing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -20,8 +20,9 @@ from exchange.audit.query import AuditPage, AuditSearch, TraceLine
 from exchange.directory import entries
 from exchange.directory.profiles import parse_profile
 from exchange.errors import Conflict, NotFound, Refused, Unavailable, WardpostError
-from exchange.fhir.draft import Unreadable
+from exchange.fhir.draft import Sign, Unreadable
 from exchange.fhir.json import dump
+from exchange.fhir.shape import moment, text
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult
 from exchange.intake import holds, work
@@ -50,6 +51,7 @@ from exchange.records import (
 )
 from exchange.transfer import publish, status, transfers
 from exchange.transfer.assemble import StatedSupplement
+from exchange.transfer.candidates import Candidate, Pick, candidates, check_pick
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive
 from exchange.transfer.status import Standing
@@ -57,6 +59,8 @@ from exchange.transfer.supplement import check_supplement
 
 log = structlog.get_logger("wardpost.app")
 _BATCH = 16
+# How far a hospital's clock may be before ours. Said later than that it would win over what others state until then.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def _trace_of(subject: str) -> AbstractContextManager[None]:
@@ -285,24 +289,55 @@ class Exchange:
 
     # People at the hospital
 
-    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str, org: str = "") -> Transfer:
+    def candidates(self, caller: Caller, stay_or_transfer: str) -> list[Candidate]:
+        """The homes that may be meant, for a named person of the hospital. Audited. Raises NotFound `stay`."""
+
+        def look(uow: UnitOfWork) -> list[Candidate]:
+            stay = transfers.find_stay(uow, stay_or_transfer, caller.org)
+            record(uow, "transfer.viewed", caller, About(stay.id, nhs_number=stay.nhs_number))
+            return self._candidates(uow, stay)
+
+        return self.store.write(look)
+
+    def _candidates(self, uow: UnitOfWork, stay: Stay) -> list[Candidate]:
+        """Reads the stay's messages again: the bytes are the truth."""
+        profiles = {sender.id: parse_profile(sender.profile).reading for sender in uow.find(Sender, org=stay.sender_org)}
+        signs: list[Sign] = []
+        for row in uow.find(Submission, stay_id=stay.id, state=SubmissionState.READ):
+            if row.content is not None:
+                signs += self.readers.read(raw_bytes(row), profiles[row.sender_id]).signs
+        aliases = {code: site for profile in profiles.values() for code, site in profile.aliases.items()}
+        return candidates(uow, stay, signs, aliases)
+
+    def confirm_site(self, stay_or_transfer: str, site: str, person_id: str, org: str = "", pick: Pick | None = None) -> Transfer:
         """A named person says which home. `stay_or_transfer` is an id, or a visit or message number of the person's hospital; `org`:
-        whose system asks, when one does: its own people only."""
+        whose system asks, when one does: its own people only. With a `pick` its checks are made, and a transfer without a recipient
+        comes back where a second person is needed. Raises NotFound; Refused, also what `check_pick` raises."""
 
         def confirm(uow: UnitOfWork) -> Transfer:
             person = entries.get_person(uow, person_id)
             if org not in ("", person.org):
                 raise NotFound("person", "No active person of yours has this id.", next_step="List them: wardpost people list")
-            stay = transfers.find_stay(uow, stay_or_transfer, person.org)
-            return transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)
+            stay, home = transfers.find_stay(uow, stay_or_transfer, person.org), entries.get_organisation(uow, site)
+            if pick is None:
+                return transfers.confirm(uow, stay, home, person)
+            stands_alone = check_pick(uow, stay, home, pick, self._candidates(uow, stay))
+            spoke_to = " ".join(pick.spoke_to.split())[:80]
+            how = f"postcode typed; spoke to {spoke_to} on the directory number" if spoke_to else "postcode typed"
+            return transfers.confirm(uow, stay, home, person, how, stands_alone)
 
         return self.store.write(confirm)
 
     def add_supplement(self, transfer_id: str, person_id: str, content: object, org: str | None = None) -> Supplement:
-        """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, NotFound."""
+        """What a named person at the ward states. Raises Refused `supplement_invalid` with every issue, `said_in_future`; NotFound."""
         check_supplement(content)
 
+        said = moment(text(content, "said_at"))
+
         def add(uow: UnitOfWork) -> Supplement:
+            if isinstance(said, datetime) and said > uow.now + CLOCKS_DIFFER:
+                step = "Send the moment at which the person said it, with its offset, or leave said_at out."
+                raise Refused("said_in_future", "The Supplement was said at a time that has not come yet.", next_step=step)
             transfer = transfers.get_transfer(uow, transfer_id)
             person = entries.get_person(uow, person_id)
             if person.org != transfer.sender_org or (org is not None and org != transfer.sender_org):

@@ -13,9 +13,13 @@ _ODS = re.compile(r"[A-Z0-9]{3,10}")
 def ods_code(text: str) -> str:
     """An ODS code in its one form. Raises Refused `ods_code`."""
     code = text.strip().upper()
-    if not _ODS.fullmatch(code):
+    if not is_ods_code(code):
         raise Refused("ods_code", "This is not an ODS code.", next_step="Use the 3 to 10 letters and digits of the ODS directory.")
     return code
+
+
+def is_ods_code(text: str) -> bool:
+    return bool(_ODS.fullmatch(text))
 
 
 class Environment(StrEnum):

@@ -329,7 +329,8 @@ class Stay(Record):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Record):
-    """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it."""
+    """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it; `proposed_site` was picked
+    against what the messages say and waits for a second person."""
 
     META: ClassVar = Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org",)))
     id: str
@@ -344,6 +345,8 @@ class Transfer(Record):
     versions: int = 0
     withdrawn_at: datetime | None = None
     withdrawn_reason: str = ""
+    proposed_site: str = ""
+    proposed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

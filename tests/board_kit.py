@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from exchange.errors import Conflict
+from exchange.errors import Conflict, Refused
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import Gap, GateResult
 from exchange.intake.holds import WORDS
 from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
 from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
 from exchange.transfer.assemble import StatedSupplement
+from exchange.transfer.candidates import Candidate
 from exchange.transfer.status import Standing
 from exchange.web.board.holds import holds_page
+from exchange.web.board.pick import pick_page
 from exchange.web.board.transfer import transfer_page
 from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import ward_page
@@ -134,6 +136,14 @@ def crowd(count: int) -> list[Standing]:
     ]
 
 
+FOUND = (
+    Candidate(
+        replace(MEADOW, provider_name="Sample Care Ltd", cqc="1-1000000001", verified_at=NOW), ("Picked for this person before",), True
+    ),
+    Candidate(
+        replace(MEADOW, id="VZZ09", name="Sample Meadow House", closed_on="2026-08-01"), ("Looks like Sample Meadow: a like name",), False
+    ),
+)
 HOLDS: list[dict[str, object]] = [
     {
         "id": f"{kind}:1",
@@ -162,6 +172,10 @@ def pages() -> Mapping[str, bytes]:
     def one(found: Standing) -> bytes:
         return render("board_transfer.html", frame=FRAME, view=transfer_page(found, NAMES, NOW))
 
+    def pick_of(found: Standing, more: tuple[Candidate, ...], waits: str = "", typed: Mapping[str, str] | None = None) -> bytes:
+        wrong = Refused("postcode_differs", "The postcode that you typed is not this home's.", next_step="Look again.") if typed else None
+        return render("pick.html", frame=FRAME, view=pick_page(row_of(found, NOW), more, more, waits, True, typed or {}, wrong, NOW))
+
     known = {found.transfer.id: found for found in many()}
     long = standing(LONG_NAME, "2026-11-28", gap("ward", "Skin", detail="x" * 90), home=replace(MEADOW, name=LONG_NAME))
     return {
@@ -170,6 +184,9 @@ def pages() -> Mapping[str, bytes]:
         "board-many": board(*known.values()),
         "board-friday": render("friday.html", frame=FRAME, view=friday_view(many(), NOW)),
         "board-friday-empty": render("friday.html", frame=FRAME, view=friday_view([], NOW)),
+        "pick": pick_of(known["edith-testperson"], FOUND),
+        "pick-nothing": pick_of(known["edith-testperson"], ()),
+        "pick-error": pick_of(known["edith-testperson"], FOUND, MEADOW.id, {"site": MEADOW.id, "postcode": "NM9 9XX"}),
         "holds": render("holds.html", frame=FRAME, view=holds_page(HOLDS, True, None, NOW)),
         "holds-empty": render("holds.html", frame=FRAME, view=holds_page([], True, None, NOW)),
         "holds-error": render(

@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "notice.sent": _CREATE,
     "notice.failed": _CREATE,
     "transfer.possible": _CREATE,
+    "transfer.proposed": _UPDATE,
     "transfer.confirmed": _UPDATE,
     "transfer.withdrawn": _UPDATE,
     "transfer.viewed": Kind("R", _REST, (_RESTFUL, "read", "read")),

@@ -11,8 +11,12 @@ import typer
 from exchange.cli.door import By, Data, service, show
 
 if TYPE_CHECKING:
-    from exchange.ports import UnitOfWork
+    from collections.abc import Sequence
 
+    from exchange.ports import UnitOfWork
+    from exchange.transfer.candidates import Candidate
+
+WAITS = "kept: a second person has to pick the same home, because the messages point to another one"
 sites = typer.Typer(help="Hospitals and care homes, their keys, and the confirmed home of a stay.", no_args_is_help=True)
 senders = typer.Typer(help="The feeds of a hospital: port and profile.", no_args_is_help=True)
 people = typer.Typer(help="Named people and their one-time links.", no_args_is_help=True)
@@ -50,36 +54,54 @@ def sites_add(
 
 @sites.command("import")
 def sites_import(
-    file: Annotated[
-        Path, typer.Argument(help="CSV with the columns code,name,kind,street,town,postcode,phone,provider,cqc,opened,closed.")
-    ],
+    what: Annotated[str, typer.Argument(help="ods or cqc, then its FILE; or a CSV of your own.")],
+    file: Annotated[Path | None, typer.Argument(help="ods: a report of care home sites; cqc: active locations.")] = None,
     data: Data = None,
 ) -> None:
-    """Enter many organisations from a CSV file; all or nothing."""
+    """Enter many organisations. Own CSV: columns code,name,kind,street,town,postcode,phone,provider,cqc,opened,closed; all or nothing."""
+    if file is not None:
+        if what not in ("ods", "cqc"):
+            raise typer.BadParameter("the first word is ods or cqc when a FILE follows")
+        _import_national(what, file, data)
+        return
     from exchange.directory.entries import add_organisation
+    from exchange.directory.imports import postcode
     from exchange.model import ods_code
     from exchange.records import Organisation
 
-    with file.open(newline="", encoding="utf-8-sig") as handle:
-        rows = list(csv.DictReader(handle))
-
-    def read(row: dict[str, str]) -> Organisation:
-        cell = {name: (value or "").strip() for name, value in row.items()}
-        kind = cell.get("kind") or "home"
-        places = (cell.get(name, "") for name in ("name", "street", "town", "postcode", "phone", "provider", "cqc", "opened", "closed"))
-        name, street, town, postcode, phone, provider, cqc, opened, closed = places
-        return Organisation(
-            ods_code(cell.get("code", "")), name, kind, street, town, postcode, phone, provider,
-            cqc=cqc, has_mailbox=kind == "home", opened_on=opened, closed_on=closed,
-        )  # fmt: skip
+    with Path(what).open(newline="", encoding="utf-8-sig") as handle:
+        rows = [{name: (value or "").strip() for name, value in row.items()} for row in csv.DictReader(handle)]
 
     def enter(uow: "UnitOfWork") -> None:
         for row in rows:
-            add_organisation(uow, read(row))
+            kind = row.get("kind") or "home"
+            entry = Organisation(
+                ods_code(row.get("code", "")), row.get("name", ""), kind, row.get("street", ""), row.get("town", ""),
+                postcode(row.get("postcode", "")), row.get("phone", ""), row.get("provider", ""), cqc=row.get("cqc", ""),
+                has_mailbox=kind == "home", opened_on=row.get("opened", ""), closed_on=row.get("closed", ""),
+            )  # fmt: skip
+            add_organisation(uow, entry)
 
     with service(data) as exchange:
         exchange.store.write(enter)
     print(f"{len(rows)} organisations entered")
+
+
+def _import_national(source: str, file: Path, data: Path | None) -> None:
+    from exchange.directory.imports import import_file
+
+    def progress(read: int) -> None:
+        print(f"{source}: {read} sites", file=sys.stderr)
+
+    with service(data) as exchange, file.open(newline="", encoding="utf-8-sig", errors="replace") as lines:
+        report = import_file(exchange.store, source, lines, progress)
+    print(f"{report.read} read: {report.new} new, {report.changed} changed, {report.closed} of them closed")
+    for code in report.moved:
+        print(f"{code}: another provider now. Closed here; call the home, then enter the new owner under its own code")
+    for line, words in report.problems[:50]:
+        print(f"line {line}: {words}" if line else words)
+    if len(report.problems) > 50:
+        print(f"and {len(report.problems) - 50} more lines")
 
 
 @sites.command("list")
@@ -105,15 +127,38 @@ def sites_keys(code: Annotated[str, typer.Argument(help="ODS code.")], data: Dat
 
 @sites.command("find")
 def sites_find(postcode: Annotated[str, typer.Argument(help="From the person's papers.")], data: Data = None) -> None:
-    """The homes at a postcode; look-alikes stand together. Nothing is chosen for you."""
-    from exchange.records import Organisation
+    """The homes at a postcode, and those with a like name: look-alikes stand together. Nothing is chosen for you."""
+    from exchange.transfer.candidates import at_postcode
 
-    wanted = postcode.replace(" ", "").upper()
     with service(data) as exchange:
-        homes = exchange.store.read(lambda uow: uow.find(Organisation, order="name", kind="home"))
-    found = [o for o in homes if o.postcode.replace(" ", "").upper() == wanted]
-    rows = [(o.id, o.name, f"{o.street}, {o.town}", o.phone, f"closed {o.closed_on}" if o.closed_on else "open") for o in found]
-    show(f"Homes at {postcode}", ("code", "name", "address", "call back on", ""), rows, "No home at this postcode in the directory.")
+        found = exchange.store.read(lambda uow: at_postcode(uow, postcode))
+    _show_homes(f"Homes at {postcode}", found, "No home at this postcode in the directory.")
+
+
+@sites.command("candidates")
+def sites_candidates(
+    stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")], by: By, data: Data = None
+) -> None:
+    """The homes that the hospital's own messages point to, each with its reason, and their look-alikes. Nothing is chosen for you."""
+    from exchange.cli.people import _caller
+
+    with service(data) as exchange:
+        found = exchange.candidates(_caller(exchange, by), stay)
+    _show_homes("Which home?", found, "Nothing points to a home. Search: wardpost sites find POSTCODE")
+
+
+def _show_homes(title: str, found: "Sequence[Candidate]", empty: str) -> None:
+    rows = [
+        (
+            one.site.id,
+            f"{one.site.name}\n{one.site.provider_name or one.site.provider}",
+            f"{one.site.street}, {one.site.town} {one.site.postcode}",
+            one.site.phone,
+            "\n".join((*one.reasons, f"closed {one.site.closed_on}" if one.site.closed_on else "")).strip(),
+        )
+        for one in found
+    ]
+    show(title, ("code", "name and provider", "address", "call back on", "why it is here"), rows, empty)
 
 
 @sites.command("confirm")
@@ -121,13 +166,17 @@ def sites_confirm(
     stay: Annotated[str, typer.Argument(help="Visit number, or the id of the stay or transfer.")],
     site: Annotated[str, typer.Argument(help="ODS code of the home.")],
     by: By,
+    postcode: Annotated[str, typer.Option(help="Typed from the person's papers; it must be the home's.")] = "",
+    spoke_to: Annotated[str, typer.Option(help="Who at the home said yes on its directory number.")] = "",
     data: Data = None,
 ) -> None:
-    """A named person at the hospital says which home the person goes to."""
+    """A named person at the hospital says which home the person goes to. With --postcode the checks of the page are made."""
+    from exchange.transfer.candidates import Pick
+
     with service(data) as exchange:
-        transfer = exchange.confirm_site(stay, site, by)
+        transfer = exchange.confirm_site(stay, site, by, pick=Pick(postcode, spoke_to) if postcode else None)
     print(f"{transfer.id}")
-    print(f"confirmed: {transfer.recipient_org}, {transfer.state}", file=sys.stderr)
+    print(WAITS if transfer.proposed_site else f"confirmed: {transfer.recipient_org}, {transfer.state}", file=sys.stderr)
 
 
 @senders.command("add")
@@ -150,6 +199,26 @@ def senders_add(
         way = "folder" if folder else channel
         sender = exchange.store.write(lambda uow: add_sender(uow, name, org, way, port, text, str(folder or "")))
     print(f"{sender.id} of {sender.org}: entered")
+
+
+@senders.command("check")
+def senders_check(
+    profile: Annotated[Path, typer.Argument(help="SenderProfile as JSON.", exists=True, dir_okay=False)],
+    samples: Annotated[list[Path] | None, typer.Argument(help="Messages of this feed, one a file.", exists=True, dir_okay=False)] = None,
+) -> None:
+    """Hold a profile to its rules and try it on samples; nothing is kept and no person shown. Exit 1 where it does not fit, 3 where a
+    sample cannot be read."""
+    from exchange.cli.sender_check import check_samples
+    from exchange.directory.profiles import parse_profile
+
+    found = check_samples(parse_profile(profile.read_bytes()), samples or [])
+    print(f"{profile.name}: a valid profile")
+    if samples:
+        show("Samples", ("file", "what it is", "becomes", "values carried", "remarks"), found.samples, "")
+    for sentence in found.advice:
+        print(f"- {sentence}")
+    if found.unreadable:
+        raise typer.Exit(3)
 
 
 @senders.command("list")

@@ -24,14 +24,20 @@ def add_organisation(uow: UnitOfWork, organisation: Organisation) -> Organisatio
     known = uow.get(Organisation, organisation.id)
     if known is None:
         uow.insert(organisation)
-        make_keys(uow, organisation.id)
-        if organisation.kind == "home":
-            uow.insert(Mailbox(organisation.id))
     else:
         changes = {name: getattr(organisation, name) for name in Organisation.__slots__ if name not in ("id", "META")}
         uow.replace(known, **changes)
+    make_ready(uow, organisation)
     record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))
     return organisation
+
+
+def make_ready(uow: UnitOfWork, organisation: Organisation) -> None:
+    """Give an organisation its first keys and a home its mailbox: at once, or with the first pick of one that came from a directory."""
+    if not uow.count(OrgKey, org=organisation.id):
+        make_keys(uow, organisation.id)
+    if organisation.kind == "home" and uow.lock(Mailbox, organisation.id) is None:
+        uow.insert(Mailbox(organisation.id))
 
 
 def make_keys(uow: UnitOfWork, ods: str) -> None:

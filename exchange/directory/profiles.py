@@ -1,13 +1,16 @@
 """SenderProfile: how one feed is to be read and whom to ask. Kept as JSON, checked when it is set."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from exchange.errors import Refused
 from exchange.fhir.draft import ReadingProfile
+from exchange.model import is_ods_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class SenderProfile:
         return timedelta(days=self.erase_raw_after_days)
 
 
+_MEANINGS = {"", "method", "destination", "destination or home code"}
+_FIELD = re.compile(r"([A-Z][A-Z0-9]{2}-[1-9][0-9]?)?")
 _GATE_PROFILES = ("letter only", "letter and checked", "structured")
 
 
@@ -53,10 +58,39 @@ def parse_profile(text: bytes | str) -> SenderProfile:
         _refuse_unknown(raw.get("reading", {}), ReadingProfile, "reading")
         profile = msgspec.json.decode(text, type=SenderProfile)
     except (msgspec.MsgspecError, AttributeError) as problem:
-        raise Refused("profile", f"The sender profile cannot be read: {problem}.", next_step="See docs/sender-profile.md.") from None
-    if profile.gate_profile not in _GATE_PROFILES:
-        raise Refused("profile", "gate_profile is not one of ours.", next_step="Use one of: " + ", ".join(_GATE_PROFILES) + ".")
+        raise Refused(
+            "profile", f"The sender profile cannot be read: {problem}.", next_step="See docs/operations.md, SenderProfile."
+        ) from None
+    _check(profile)
     return profile
+
+
+def _check(profile: SenderProfile) -> None:
+    """Every value that JSON alone cannot hold to its list. Raises Refused `profile`, naming the member."""
+    reading = profile.reading
+    try:
+        ZoneInfo(reading.zone)
+        is_zone = True
+    except (KeyError, ValueError, OSError):  # what is no name of a zone, or of none that is here
+        is_zone = False
+    phones = [(f"wards.{code}", ward) for code, ward in profile.wards.items()]
+    phones += [(name, one) for name in ("discharge_contact", "site_manager", "pharmacy") if (one := getattr(profile, name))]
+    wrong = [f"{where} needs a name and a phone" for where, contact in phones if not (contact.name.strip() and contact.phone.strip())]
+    fits = {
+        "gate_profile is one of: " + ", ".join(_GATE_PROFILES): profile.gate_profile in _GATE_PROFILES,
+        "reading.zone is a zone such as Europe/London": is_zone,
+        "reading.country is England or Wales": reading.country in ("England", "Wales"),
+        "reading.pv1_36 and pv1_37 are method, destination, destination or home code, or empty": {reading.pv1_36, reading.pv1_37}
+        <= _MEANINGS,
+        "reading.number_status_field is a field such as PID-32, or empty": bool(_FIELD.fullmatch(reading.number_status_field)),
+        "reading.aliases lead to ODS codes": all(map(is_ods_code, reading.aliases.values())),
+        "erase_raw_after_days is 1 to 366": 1 <= profile.erase_raw_after_days <= 366,
+    }
+    wrong += [rule for rule, is_so in fits.items() if not is_so]
+    if wrong:
+        raise Refused(
+            "profile", f"The sender profile does not fit: {'; '.join(wrong)}.", next_step="See docs/operations.md, SenderProfile."
+        )
 
 
 def _refuse_unknown(raw: object, kind: type, where: str) -> None:

@@ -67,7 +67,7 @@ def assemble(
     roles = ("ward", *codes.PARTICIPANTS, "gp", "gp-practice")
     others = [*letters, *records]
     people = [entry for role in roles for entry in _newest_entries(feeds, role) or _newest_entries(others, role)]
-    directory = (ward_contacts or {}).get(next((_ward_code(entry) for entry in people if entry.role == "ward"), ""))
+    directory = (ward_contacts or {}).get(next((ward_code(entry) for entry in people if entry.role == "ward"), ""))
     encounter, left_at = _stay(told, feeds)
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
@@ -297,13 +297,14 @@ def _stay(told: Sequence[Draft], feeds: Sequence[Draft]) -> tuple[Resource, str]
     return {**encounter, "status": status or by_class, "period": _even(part(encounter, "period"))} if encounter else encounter, left_at
 
 
-def _ward_code(entry: Entry) -> str:
+def ward_code(entry: Entry) -> str:
+    """A ward's local code, by which the sender's profile knows it; "" when it has none."""
     return next((text(number, "value") for number in parts(entry.resource, "identifier")), "")
 
 
 def _named_ward(entry: Entry, known: Mapping[str, Contact]) -> Entry:
     """A ward by the name that the sender's profile gives its code; the code stays as its identifier. Other people as they are."""
-    contact = known.get(_ward_code(entry)) if entry.role == "ward" else None
+    contact = known.get(ward_code(entry)) if entry.role == "ward" else None
     return replace(entry, resource={**entry.resource, "name": contact.who}) if contact and contact.who else entry
 
 

@@ -8,6 +8,7 @@ from exchange.intake.work import complete, enqueue
 from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import DataKey, Hold, Organisation, Stay, Submission, Transfer, Work
+from exchange.transfer.candidates import names_address
 from exchange.transfer.match import Identity, Mismatch, earlier_documents, identity_of, match, match_person
 from exchange.transfer.transfers import open_possible, withdraw
 
@@ -122,15 +123,10 @@ def _points_to_a_home(uow: UnitOfWork, draft: Draft) -> bool:
     for sign in draft.signs:
         if sign.kind != "address":
             return True
-        said = _plain(sign.value)
         homes = uow.find(Organisation, kind="home", postcode__ne="")
-        if any(_plain(home.postcode) in said and home.street and _plain(home.street) in said for home in homes):
+        if any(names_address(sign.value, home) for home in homes):
             return True
     return False
-
-
-def _plain(text: str) -> str:
-    return "".join(text.upper().split())
 
 
 def _not_for(environment: Environment, draft: Draft, said: Identity) -> str:

@@ -1,6 +1,7 @@
 """Transfers: a sign opens one, a named person confirms its site, a cancelled discharge withdraws it. Machines never route."""
 
 from exchange.audit.events import of_transfer, record
+from exchange.directory.entries import make_ready
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
 from exchange.intake.holds import raise_doubts, resolve_if_open
@@ -26,9 +27,10 @@ def open_possible(uow: UnitOfWork, stay: Stay, leaving_on: str) -> Transfer:
     return transfer
 
 
-def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> Transfer:
+def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person, how: str = "", stands_alone: bool = True) -> Transfer:
     """A named person at the sender says which site. A different site than before is a new Transfer; the old one is withdrawn.
 
+    `how`: how it was made sure, for the sealed audit trail. Not `stands_alone`: kept as a proposal until another person picks the same.
     Raises Refused: `person_not_allowed`, `not_a_home`, `site_closed`.
     """
     if person.org != stay.sender_org or person.role not in HOSPITAL_ROLES:
@@ -38,6 +40,16 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> 
     if not is_open(site.opened_on, site.closed_on, uow.now.date()):
         step = "Call the home on its directory number and pick the site that took its place."
         raise Refused("site_closed", "This site is closed or not open yet.", next_step=step)
+    if not stands_alone:
+        own = uow.find(Transfer, order="-created_at", stay_id=stay.id)
+        kept = own[0] if own else open_possible(uow, stay, "")
+        if kept.proposed_site != site.id or kept.proposed_by in (None, person.id):
+            uow.update(Transfer, {"proposed_site": site.id, "proposed_by": person.id}, id=kept.id)
+            about = of_transfer(kept.id, nhs_number=stay.nhs_number)  # not `to` the site: it may never be theirs to know
+            record(uow, "transfer.proposed", Caller(stay.sender_org, person=person.id), about, code=f"{site.id}: {how}")
+            return get_transfer(uow, kept.id)
+    uow.update(Transfer, {"proposed_site": "", "proposed_by": None}, stay_id=stay.id, proposed_site__ne="")
+    make_ready(uow, site)
     same = next((t for t in uow.find(Transfer, stay_id=stay.id, recipient_org=site.id)), None)
     for other in transfers_of(uow, stay):
         if other.recipient_org not in (None, site.id):
@@ -59,6 +71,7 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person) -> 
             "transfer.confirmed",
             Caller(stay.sender_org, person=person.id),
             of_transfer(transfer.id, nhs_number=stay.nhs_number, to=site.id),
+            code=how,
         )
     resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "addressed", person.id)
     raise_doubts(uow, stay)

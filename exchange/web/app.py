@@ -27,6 +27,7 @@ from exchange.web.auth.tokens import TOKEN_LIFE, Tokens
 from exchange.web.board.routes import board_router
 from exchange.web.errors import on_any_error, on_bad_parameter, on_http_error, on_wardpost_error
 from exchange.web.fhir.routes import fhir_router
+from exchange.web.fhir.sites import sites_router
 from exchange.web.health import health_router
 from exchange.web.home.routes import home_router
 from exchange.web.new_link import new_link_router
@@ -95,6 +96,7 @@ def make_app(exchange: Exchange, settings: Settings, roles: Collection[RunRole] 
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_exception_handler(Exception, on_any_error)
     app.include_router(health_router(exchange, settings, roles))
+    app.include_router(sites_router(exchange, tokens, base))
     app.include_router(fhir_router(exchange, tokens, base))
     app.include_router(transfers_router(exchange, tokens))
     # The route stops reading at its own limit, and says so in FHIR.

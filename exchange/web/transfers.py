@@ -9,6 +9,7 @@ from exchange.errors import Refused
 from exchange.fhir.json import load_strict
 from exchange.fhir.shape import text
 from exchange.intake.accept import instant
+from exchange.transfer.candidates import Pick
 from exchange.web.auth.tokens import Tokens
 from exchange.web.fhir.routes import read_body
 
@@ -36,7 +37,8 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
 
     @router.post("/transfers/confirm")
     async def confirm(request: Request) -> Response:
-        """Body: `stay` (visit number, or the id of stay or transfer), `site` (ODS code), `by` (id of the person who picks)."""
+        """Body: `stay` (visit number, or the id of stay or transfer), `site` (ODS code), `by` (id of the person who picks); with `postcode`
+        (typed from the person's papers) and `spoke_to` the checks of the page are made."""
         bearer = await run_in_threadpool(tokens.check, request.headers.get("authorization", ""))
         bearer.require("system/Transfer.u")
         asked = load_strict(await read_body(request, MAX_CONFIRM_BYTES))
@@ -44,8 +46,10 @@ def transfers_router(exchange: Exchange, tokens: Tokens) -> APIRouter:
         if not (stay and site and by):
             step = 'Send {"stay": …, "site": …, "by": …}, each a text.'
             raise Refused("confirm_invalid", "A pick names the stay, the site and the person who picks.", next_step=step)
-        found = await run_in_threadpool(exchange.confirm_site, stay, site, by, bearer.org)
-        return _status({"transfer": found.id, "site": found.recipient_org, "state": str(found.state)})
+        pick = Pick(typed, text(asked, "spoke_to")) if (typed := text(asked, "postcode")) else None
+        found = await run_in_threadpool(exchange.confirm_site, stay, site, by, bearer.org, pick)
+        waits = {"waits_for": "second_person"} if found.proposed_site else {}
+        return _status({"transfer": found.id, "site": found.recipient_org, "state": str(found.state), **waits})
 
     @router.get("/holds")
     def list_holds(request: Request) -> Response:

@@ -12,6 +12,7 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 from fhir.resources.R4B.documentreference import DocumentReference
 from fhir.resources.R4B.operationoutcome import OperationOutcome
+from fhir.resources.R4B.organization import Organization
 from fhir.resources.R4B.task import Task
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -28,7 +29,7 @@ from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, Kit, kit
 ANSWER = "https://fhir.wardpost.example/StructureDefinition/answer"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-READERS = {r.__name__: r for r in (AuditEvent, Bundle, CapabilityStatement, DocumentReference, OperationOutcome, Task)}
+READERS = {r.__name__: r for r in (AuditEvent, Bundle, CapabilityStatement, DocumentReference, OperationOutcome, Organization, Task)}
 KEYS = {
     "ES256": ECKey.generate_key("P-256", {"use": "sig"}),
     "ES384": ECKey.generate_key("P-384", {"use": "sig"}),

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,21 @@ def test_an_odd_choice_on_the_board_is_no_error(tmp_path: Path, query: str) -> N
     with api(tmp_path) as found:
         found.kit.story(1)
         assert found.http.get(f"/board?{query}", headers=sign_in(found, found.kit.worker)).status_code == 200
+
+
+def test_a_supplement_said_in_the_future_is_refused_and_wins_over_nothing(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        transfer, now = found.kit.story(1), found.kit.clock.at
+
+        def state(minutes: int) -> tuple[int, str]:
+            body = {
+                "by": found.kit.worker,
+                "said_at": (now + timedelta(minutes=minutes)).isoformat(),
+                "infection": {"status": "none known"},
+            }
+            answer = found.http.post(f"/transfers/{transfer}/supplements", headers=found.token("hospital"), json=body)
+            return answer.status_code, answer.text
+
+        status, text = state(6)
+        assert (status, "said_in_future" in text) == (422, True)
+        assert [state(minutes)[0] for minutes in (4, 0, -600)] == [201, 201, 201]

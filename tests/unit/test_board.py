@@ -31,6 +31,7 @@ def test_a_page_is_whole_and_asks_for_no_script(name: str) -> None:
     assert {form.get("action") for form in tree.forms} <= {
         "/sign-out",
         "/board/holds",
+        "/board/edith-testperson/home",
         *(f"/board/{row}/ward" for row in ("edith-testperson", "harold-sampleton")),
     }
 

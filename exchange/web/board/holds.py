@@ -28,6 +28,7 @@ class Held:
     by: str
     is_past: bool
     transfer: str
+    picks: bool
     offers: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]
 
 
@@ -71,5 +72,6 @@ def _held(one: Mapping[str, object], may_act: bool, now: datetime) -> Held:
         times.exact(deadline, now),
         deadline <= now,
         text(one, "transfer"),
+        "address" in acts,
         tuple((act, *_OFFERS[act]) for act in acts if act in _OFFERS),
     )

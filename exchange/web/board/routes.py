@@ -1,5 +1,7 @@
 """The hospital's pages under /board: the open transfers, one transfer with its gaps, answers and timeline, and the ward's form for it."""
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -7,7 +9,9 @@ from exchange.app import Exchange
 from exchange.directory.links import SignedIn
 from exchange.errors import Refused, WardpostError
 from exchange.model import Caller, PersonRole
+from exchange.transfer.candidates import Pick, at_postcode
 from exchange.web.board.holds import holds_page
+from exchange.web.board.pick import pick_page
 from exchange.web.board.transfer import transfer_page
 from exchange.web.board.view import board_view, friday_view, row_of
 from exchange.web.board.ward import known_before, ward_page
@@ -82,6 +86,44 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
         now = exchange.store.read(lambda uow: uow.now)
         view = ward_page(row_of(found, now), *exchange.look_again(transfer), now, **more)  # type: ignore[arg-type]  # members by name
         return pages.html(template, 422 if view.errors else 200, frame=pages.frame(request, who), view=view)
+
+    def show_pick(
+        request: Request, who: SignedIn, transfer: str, typed: Mapping[str, str], problem: WardpostError | None = None
+    ) -> Response:
+        caller = Caller(who.person.org, person=who.person.id)
+        found, _ = exchange.view_standing(caller, transfer)
+        now = exchange.store.read(lambda uow: uow.now)
+        near = exchange.store.read(lambda uow: at_postcode(uow, typed.get("postcode", "")))
+        own = found.transfer.proposed_by == who.person.id
+        view = pick_page(
+            row_of(found, now), exchange.candidates(caller, transfer), near, found.transfer.proposed_site, own, typed, problem, now
+        )
+        return pages.html("pick.html", status_of(problem)[0] if problem else 200, frame=pages.frame(request, who), view=view)
+
+    @router.get("/board/{transfer}/home")
+    @pages.hospital
+    def which_home(request: Request, who: SignedIn, transfer: str) -> Response:
+        return show_pick(request, who, transfer, {})
+
+    @router.post("/board/{transfer}/home")
+    async def pick(request: Request, transfer: str) -> Response:
+        posted = await pages.form(request)
+
+        @pages.hospital
+        def keep(request: Request, who: SignedIn) -> Response:
+            form = pages.checked(request, posted)
+            typed = {name: str(form.get(name, "")) for name in ("site", "postcode", "spoke_to")}
+            if "search" in form or not typed["site"]:
+                return show_pick(request, who, transfer, typed)
+            try:
+                pick = Pick(typed["postcode"], typed["spoke_to"])
+                found = exchange.confirm_site(transfer, typed["site"], who.person.id, who.person.org, pick)
+            except WardpostError as problem:
+                return show_pick(request, who, transfer, typed, problem)
+            exchange.woken()
+            return RedirectResponse(f"/board/{found.id}" + ("/home" if found.proposed_site else ""), 303, HEADERS)
+
+        return keep(request)
 
     @router.get("/board/{transfer}/ward")
     @pages.hospital

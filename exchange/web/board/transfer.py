@@ -35,6 +35,7 @@ class TransferPage:
     home_tel: str
     papers: str
     ward_url: str
+    pick_url: str
     notices: tuple[Notice, ...]
     gaps: tuple[Gap, ...]
     warnings: tuple[Gap, ...]
@@ -65,6 +66,7 @@ def transfer_page(found: Standing, names: Mapping[str, str], now: datetime) -> T
         home_tel=dialled(phone),
         papers=f"Version {newest.number}, sent {times.exact(newest.published_at, now)}" if newest else "Not sent yet",
         ward_url="" if found.is_back else f"/board/{found.transfer.id}/ward",
+        pick_url=f"/board/{found.transfer.id}/home" if found.home is None and not found.is_back else "",
         notices=tuple(_notices(found, names, now)),
         gaps=() if found.is_back else read_gaps(found.gate, "gaps", person.ward, now),
         warnings=() if found.is_back else read_gaps(found.gate, "warnings", person.ward, now),

@@ -194,7 +194,7 @@ def fhir_router(exchange: Exchange, tokens: Tokens, base: str) -> APIRouter:
         def judge() -> Response:
             resource = read_resource(body)
             if not isinstance(resource, dict) or resource.get("resourceType") != type:
-                raise bad_parameter("resource", f"is not a {type}; send the bare resource")
+                raise bad_parameter("resource", "is not of the type in the address; send the bare resource")
             return fhir(as_outcome(Checker.load().check(resource, profiles=wanted)))
 
         return await run_in_threadpool(judge)

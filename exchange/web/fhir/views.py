@@ -8,7 +8,7 @@ from exchange.fhir.codes import CONTENT_DIGEST, NHS_NUMBER
 from exchange.intake.accept import instant
 from exchange.mailbox.collect import InboxItem
 from exchange.model import AnswerKind, DeliveryState
-from exchange.records import Answer, Part
+from exchange.records import Answer, Organisation, Part
 from exchange.transfer.match import PartLabel
 
 _URN = "urn:ietf:rfc:3986"
@@ -123,6 +123,20 @@ def searchset(entries: list[dict[str, object]], base: str, own: str, next_url: s
     found = [{"fullUrl": f"{base}/fhir/{e['resourceType']}/{e['id']}", "resource": e, "search": {"mode": "match"}} for e in entries]
     bundle: dict[str, object] = {"resourceType": "Bundle", "type": "searchset", "link": links}
     return bundle | {"entry": found} if found else bundle | {"total": 0}
+
+
+def organization(row: Organisation, is_active: bool) -> dict[str, object]:
+    """A hospital or home as the directory has it."""
+    ids = [{"system": _ODS, "value": row.id}] + ([{"system": "https://www.cqc.org.uk/location", "value": row.cqc}] if row.cqc else [])
+    address = {"line": [row.street] if row.street else [], "city": row.town, "postalCode": row.postcode}
+    found: dict[str, object] = {"resourceType": "Organization", "id": row.id, "identifier": ids, "active": is_active, "name": row.name}
+    more: dict[str, object] = {
+        "telecom": [{"system": "phone", "value": row.phone}] if row.phone else [],
+        "address": [kept] if (kept := {name: value for name, value in address.items() if value}) else [],
+        "partOf": {"identifier": {"system": _ODS, "value": row.provider}} if row.provider else {},
+        "type": [{"text": row.care_kind}] if row.care_kind else [],
+    }
+    return found | {name: value for name, value in more.items() if value}
 
 
 @cache

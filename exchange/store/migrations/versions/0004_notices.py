@@ -1,4 +1,4 @@
-"""Notices, and a blind index of registered addresses."""
+"""Notices, a blind index of registered addresses, and a picked home that waits for a second person."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,3 +26,5 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_person_registered_index_registered_index_key"), "person", ["registered_index", "registered_index_key"], unique=False
     )
+    op.add_column("transfer", sa.Column("proposed_site", sa.Text(), nullable=False, server_default=""))
+    op.add_column("transfer", sa.Column("proposed_by", sa.Text(), nullable=True))
