@@ -19,7 +19,9 @@ def _as_json() -> dict[str, object]:
 
     shown = [{name: value for name, value in rule._asdict().items() if name != "verdict"} for rule in RULES]
     later = [{"row": row, "what": words} for row, words in not_yet_evaluated()]
-    return {"rule_set": RULE_SET, "version": RULE_SET_VERSION, "rules": shown, "not_yet_evaluated": later}
+    whole = {"rule_set": RULE_SET, "version": RULE_SET_VERSION, "rules": shown, "not_yet_evaluated": later}
+    found: dict[str, object] = json.loads(json.dumps(whole))  # as a file of another version holds it: lists, not tuples
+    return found
 
 
 @rules.command("list")

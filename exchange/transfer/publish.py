@@ -39,6 +39,7 @@ from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_or
 from exchange.transfer.match import Identity, PartLabel, Summary, read_identity
 from exchange.transfer.states import check_transition
 from exchange.transfer.transfers import emit, newest_version, reopen
+from exchange.transfer.workdays import deadline
 
 Read = Callable[[bytes, ReadingProfile], Draft]
 FHIR_JSON = "application/fhir+json"
@@ -197,7 +198,12 @@ def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[C
         ward_contacts=ward_contacts(gathered.profile),
     )
     document = build_document(content)
-    return content, document, evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
+    profile, promised = gathered.profile, content.stated.leaving
+    due, at_once = deadline(content.expected_leaving or (promised.day if promised else ""), now)
+    asked = Profile(profile.gate_profile)
+    when = (instant(now) if at_once else due.isoformat(), at_once)
+    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send)
+    return content, document, evaluate(facts)
 
 
 def ward_contacts(profile: SenderProfile) -> dict[str, Contact]:
@@ -228,7 +234,13 @@ def shown_digest(document: dict[str, object], letters: tuple[Letter, ...], gate:
             resource = {k: v for k, v in resource.items() if k not in ("id", "identifier", "relatesTo", "extension", "date")}
         shown.append(resource)
     gaps = [[gap.rule, gap.state, gap.detail] for gap in (*gate.gaps, *gate.warnings)]
-    seen = [[] if is_letter_only else shown, [hashlib.sha256(letter.content).hexdigest() for letter in letters], gate.badge, gaps]
+    seen = [
+        [] if is_letter_only else shown,
+        [hashlib.sha256(letter.content).hexdigest() for letter in letters],
+        gate.badge,
+        gaps,
+        gate.override,
+    ]
     return hashlib.sha256(dump(seen)).hexdigest()
 
 
