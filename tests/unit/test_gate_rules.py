@@ -359,7 +359,14 @@ def test_arthur_is_told_who_fixes_what():
         "35-lines": "ward",
         "36-resuscitation": "doctor",
     }
-    assert [gap.rule for gap in found.warnings] == ["05-who-comes", "12-change-reasons", "16-chart-copy"]
+    assert [gap.rule for gap in found.warnings] == [
+        "05-who-comes",
+        "12-change-reasons",
+        "16-chart-copy",
+        "19-supply-lasts",
+        "24-follow-up",
+        "42-transport",
+    ]
 
 
 def test_a_letter_only_feed_is_never_missing_what_it_cannot_send():
@@ -465,8 +472,8 @@ def test_a_promise_is_for_its_day():
     [("returner", ()), ("new resident", ("08-gp",)), ("emergency return", ("16-given-today", "24-follow-up", "42-transport"))],
 )
 def test_a_rule_has_its_class_by_person(kind, missing):
-    bare = replace(with_stated(person={"kind": kind}, plan=GONE, leaving=GONE, nursing={**FULL["nursing"], "same_as_before": False, "eating": "Level 4",
-                       "continence": "Pads", "equipment": "None"}), people=PRACTICE[:2])  # fmt: skip
+    now = {**FULL["nursing"], "same_as_before": False, "eating": "Level 4", "continence": "Pads", "equipment": "None"}
+    bare = replace(with_stated(person={"kind": kind}, plan=GONE, leaving=GONE, nursing=now), people=PRACTICE[:2])
     found = result(bare)
     assert [gap.rule for gap in found.gaps] == list(missing)
     assert found.person == kind
