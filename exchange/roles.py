@@ -88,7 +88,7 @@ class Loops:
         relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail, name), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
         leases = Loop("leases", lambda: exchange.renew_leases() and 0, RENEW_SECONDS)
-        clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep()) and 0, _CLOCK_SECONDS)
+        clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep() + exchange.judge_again()) and 0, _CLOCK_SECONDS)
         # Two looks at one file must lie apart in time, so that a pass always rests.
         folders = Loop("folders", Folders(exchange).look, _FOLDERS_SECONDS)
         of_role = {RunRole.INTAKE: [folders], RunRole.WORKER: [worker, leases, deliver], RunRole.RELAY: [relay], RunRole.CLOCK: [clock]}

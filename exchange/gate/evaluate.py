@@ -120,8 +120,7 @@ def _force(rule: Rule, facts: GateInput) -> Force:
 
 def in_last_day(content: Content, now: str) -> bool:
     """Whether 24 hours or less are left; of a day without a time it counts from the day before, for midnight is no time (practice.md 2)."""
-    promised = content.stated.leaving
-    expected = content.expected_leaving or (promised.day if promised else "")
+    expected = expected_of(content)
     try:
         moment, at = datetime.fromisoformat(expected), datetime.fromisoformat(now)
     except ValueError:
@@ -131,13 +130,19 @@ def in_last_day(content: Content, now: str) -> bool:
     return moment.date() - timedelta(days=1) <= at.astimezone(LONDON).date()
 
 
+def expected_of(content: Content) -> str:
+    """The day or moment of leaving: the hospital's system's, else the day that a person promised; "" when nobody said."""
+    promised = content.stated.leaving
+    return content.expected_leaving or (promised.day if promised else "")
+
+
 def _override(content: Content) -> str:
     """Who sent the papers before they were complete, why, and until when the rest is promised. It changes nothing else here."""
     said, statement = content.stated.override, content.said.get("override")
     if said is None or not said.code:
         return ""
     by = f"{statement.person}, {statement.role}, " if statement else ""
-    promise = f". Promised by {spoken(said.promise)}" if said.promise else ""
+    promise = f". The rest is promised until {spoken(said.promise)}" if said.promise else ""
     note = f". {said.note}" if said.note else ""
     return f"{by}chose to send these papers before they were complete: {codes.OVERRIDES[said.code].lower()}{note}{promise}."
 

@@ -26,7 +26,7 @@ from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
 from exchange.fhir.json import dump, load_strict
 from exchange.fhir.stated import Contact
-from exchange.gate.evaluate import GateResult, evaluate, gate_input
+from exchange.gate.evaluate import GateResult, evaluate, expected_of, gate_input
 from exchange.gate.rules import Profile
 from exchange.intake.accept import digest_of, instant, raw_bytes
 from exchange.intake.holds import blocks_publishing, raise_doubts, raise_hold, resolve_if_open, settled
@@ -198,8 +198,8 @@ def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[C
         ward_contacts=ward_contacts(gathered.profile),
     )
     document = build_document(content)
-    profile, promised = gathered.profile, content.stated.leaving
-    due, at_once = deadline(content.expected_leaving or (promised.day if promised else ""), now)
+    profile = gathered.profile
+    due, at_once = deadline(expected_of(content), now)
     asked = Profile(profile.gate_profile)
     when = (instant(now) if at_once else due.isoformat(), at_once)
     facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send)
@@ -340,7 +340,7 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
     changes: dict[str, object] = {
         "state": TransferState.PUBLISHED,
         "versions": prepared.number,
-        "leaving_on": prepared.content.expected_leaving,
+        "leaving_on": expected_of(prepared.content),
     }
     uow.update(Transfer, changes, id=transfer.id, versions=prepared.number - 1)
     emit(uow, "version.published", site, {"version": version.id, "transfer": transfer.id, "number": prepared.number})

@@ -4,8 +4,10 @@ One hospital with a feed for each gate profile; all people at once, so that they
 """
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from exchange.directory.entries import add_sender
 from exchange.gate.rules import RULE_SET_VERSION
 from tests.app_kit import CLOSED_HOME, HOME, HOSPITAL
 from tests.e2e.api_kit import Api, api, code_of
+from tests.service_kit import WARDPOST
 
 FEEDS = {"LTR": "letter only", "CHK": "letter and checked", "STR": "structured", "AED": "emergency return"}
 GONE = object()
@@ -238,6 +241,18 @@ def test_an_override_is_told_to_the_home_and_turns_nothing_green(ward: Ward) -> 
     assert "supplement.added" in [line.type for line in kit.exchange.trace(transfer)]
 
 
+def test_a_command_overrides_too(ward: Ward) -> None:
+    kit, case = ward.found.kit, next(case for case in TABLE if case.name.startswith("PEG"))
+    transfer, badge = ward.transfers[case.name], case.badge
+    command = [WARDPOST, "override", transfer, "--by", kit.worker, "--code", "O4", "--data", str(kit.settings.data)]
+    wrong = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (wrong.returncode, "override.promise" in wrong.stderr) == (1, True)
+    subprocess.run([*command, "--promise", "2026-11-28"], capture_output=True, timeout=60, check=True)
+    kit.drain()
+    body = kit.exchange.transfer_status(transfer, HOSPITAL)
+    assert (body["badge"], "until 28 November" in str(body["override"])) == (badge, True)
+
+
 def test_twins_stay_two(ward: Ward) -> None:
     one, other = (ward.transfers[name] for name in ("a twin", "the other twin"))
     assert one != other
@@ -253,3 +268,28 @@ def test_an_override_by_phone_names_who_agreed(ward: Ward) -> None:
     path, said_by = f"/transfers/{ward.transfers['a twin']}/supplements", {"by": ward.found.kit.worker}
     answer = ward.found.http.post(path, json={"override": {"code": "O2"}, **said_by}, headers=ward.found.token("hospital"))
     assert (answer.status_code, code_of(answer)) == (422, "supplement_invalid")
+
+
+def test_the_gate_looks_again_when_the_last_day_begins_and_when_the_day_moves(tmp_path: Path) -> None:
+    """Friday 16:30, leaves on Monday: a warning. It is a STOP from Sunday on, without a message; moved to Tuesday it is a warning again."""
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        case = Case("x", "CHK", "", supplements=(said(leaving=GONE),), edit=(("||||||20261128", "||||||20261130"),))
+        made.play(900, case)
+        first = made.status(case)
+        assert (first["badge"], first["version"]) == (OK, 1 + len(case.supplements))
+        assert kit.exchange.judge_again() == 0
+        kit.clock.forward(days=2)
+        assert kit.exchange.judge_again() == 1
+        kit.drain()
+        then = made.status(case)
+        assert [gap["rule"] for gap in then["gaps"]] == ["03-leaving-time"]
+        assert then["evaluated_at"] > first["evaluated_at"]
+        assert kit.exchange.judge_again() == 0  # once is enough
+        base = people(kit.clock.at)[1]
+        moved = admission(base, kit.clock.at, "A08").decode().replace(base.visit, "T900").replace(base.number, number_of(900))
+        made.send("CHK", moved.replace(base.family, "Case900").replace("||||||20261130", "||||||20261201").encode())
+        kit.drain()
+        last = made.status(case)
+        assert (last["badge"], {gap["due"] for gap in last["warnings"]}) == (OK, {"2026-11-30T12:00:00+00:00"})
+        assert kit.findings() == []
