@@ -264,6 +264,13 @@ class Exchange:
 
         self.store.write(act)
 
+    def judge_again(self) -> int:
+        """Have the gate look again where less than 24 hours are left; how many."""
+        asked = self.store.write(transfers.judge_again)
+        if asked:
+            self.woken()
+        return asked
+
     def erase_due(self) -> int:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
 

@@ -91,7 +91,7 @@ class Loops:
         relay = Loop("relay", lambda: _then(relay_once(exchange.store, exchange.bus, exchange.fail, name), deliver.wake))
         worker = Loop("worker", lambda: _then(exchange.work_once(), relay.wake))
         leases = Loop("leases", lambda: exchange.renew_leases() and 0, RENEW_SECONDS)
-        clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep()) and 0, _CLOCK_SECONDS)
+        clock = Loop("clock", lambda: (exchange.erase_due() + exchange.sweep() + exchange.judge_again()) and 0, _CLOCK_SECONDS)
         # A thread of its own: a mail server that hangs keeps nothing else waiting.
         notices = Loop("notices", lambda: notify() and 0, _NOTICES_SECONDS)
         # Two looks at one file must lie apart in time, so that a pass always rests.

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from exchange.transfer.assemble import Source, StatedSupplement, assemble
+from exchange.transfer.workdays import deadline
 
 NOW = "2026-11-27T16:30:00+00:00"
 SENDER = OrganisationFacts(
@@ -202,7 +204,9 @@ class Story:
 
     def gate(self, *, now: str = NOW) -> GateResult:
         content = self.content()
-        return evaluate(gate_input(content, build_document(content), self.profile, now=now))
+        due, at_once = deadline(content.expected_leaving, datetime.fromisoformat(now))
+        when = (now if at_once else due.isoformat(), at_once)
+        return evaluate(gate_input(content, build_document(content), self.profile, now=now, due=when))
 
 
 def edith() -> Story:

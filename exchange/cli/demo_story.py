@@ -40,6 +40,12 @@ def _said(now: datetime, hours: float) -> str:
 def people(now: datetime) -> list[Person]:
     """The three, with times that fit the day on which the demo is played."""
     none_of = [{"class": kind, "present": False} for kind in ("insulin", "opioid", "controlled", "weekly-or-patch")]
+    day = (now.astimezone(_LONDON) + timedelta(days=1)).date().isoformat()
+    journey = {
+        "person": {"kind": "returner", "end_of_life": False},
+        "leaving": {"day": day, "window": "10:00 to 12:00", "transport": "Patient transport", "escort": "Daughter"},
+        "plan": {"follow_up": "None planned"},
+    }
     contact = {
         "who": "Ward 6, nurse in charge",
         "phone": "01632 960106",
@@ -83,6 +89,7 @@ def people(now: datetime) -> list[Person]:
         "infection": {"status": "none known"},
         "resuscitation": {"form": "yes", "kind": "DNACPR", "original_in_bag": True, "valid_outside_hospital": True},
         "nursing": {"same_as_before": True, "says": "Nora Nurse-Test", "skin": "Intact, checked today", "lines": "All out"},
+        **journey,
     }
     partial: dict[str, object] = {
         "full_list_in_letter": True,
@@ -105,6 +112,7 @@ def people(now: datetime) -> list[Person]:
         "infection": {"status": "none known"},
         "resuscitation": {"form": "unknown"},
         "nursing": {"same_as_before": True, "says": "Nora Nurse-Test", "lines": "All out"},
+        **journey,
     }
     letter = (
         "DISCHARGE SUMMARY",

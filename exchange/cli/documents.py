@@ -52,6 +52,10 @@ def gate(
         print(f"  {gap.rule}  {gap.what}  {gap.owner}: {gap.closes}")
     for gap in result.warnings:
         print(f"  {gap.rule}  not given: {gap.what}")
+    open_rules = {gap.rule for gap in (*result.gaps, *result.warnings)}
+    for rule, line in result.lines.items():
+        if rule not in open_rules:
+            print(f"  {rule}  {line}")
 
 
 def send(

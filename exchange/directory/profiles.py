@@ -26,7 +26,8 @@ class Contact:
 class SenderProfile:
     """One feed: `reading` for the adapter, ward contacts by code, the discharge contact, and policy.
 
-    `gate_profile` is what this feed can ever send: "letter only", "letter and checked" or "structured".
+    `gate_profile` is what this feed can ever send: "letter only", "letter and checked", "structured" or "emergency return" (an A&E's).
+    `does_not_send`: ids of rules that this hospital cannot answer; where they are WARNs, the home reads "this hospital does not send this".
     `client_name`: the DNS or common name of the certificate that this feed shows, where MLLP runs over TLS with client certificates.
     `erase_raw_after_days`: raw messages of people who go home are erased then.
     """
@@ -37,6 +38,7 @@ class SenderProfile:
     site_manager: Contact | None = None
     pharmacy: Contact | None = None
     gate_profile: str = "letter only"
+    does_not_send: tuple[str, ...] = ()
     client_name: str = ""
     erase_raw_after_days: int = 14
 
@@ -47,7 +49,7 @@ class SenderProfile:
 
 _MEANINGS = {"", "method", "destination", "destination or home code"}
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{2}-[1-9][0-9]?)?")
-_GATE_PROFILES = ("letter only", "letter and checked", "structured")
+_GATE_PROFILES = ("letter only", "letter and checked", "structured", "emergency return")
 
 
 def parse_profile(text: bytes | str) -> SenderProfile:

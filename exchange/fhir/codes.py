@@ -117,6 +117,17 @@ CRITICAL = {
     "weekly-or-patch": "Weekly medicine or patch",
 }
 
+# Who comes, by the Supplement's `person.kind`; why papers go with gaps, by its `override.code` (dataset.md 6).
+PERSONS = {"returner": "Returns to this home", "new resident": "New to this home", "emergency return": "Returns from A&E, was not admitted"}
+OVERRIDES = {
+    "O1": "Safety in the hospital",
+    "O2": "Agreed with the home by phone",
+    "O3": "The information does not exist",
+    "O4": "The rest will follow",
+    "O5": "A system is down",
+    "O6": "End of life: the person wishes to be home",
+}
+
 ALERT = OURS + "alert"
 ALERTS = {"infection": "Infection", "resuscitation": "Resuscitation form"}
 

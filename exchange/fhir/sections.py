@@ -13,7 +13,7 @@ from exchange.fhir.content import Content, Medicine, Statement
 from exchange.fhir.narrative import Xhtml, bullets, facts, heading, paragraph, table
 from exchange.fhir.shape import concept_text, joined, part, parts, spoken, text
 from exchange.fhir.shape import texts as texts_of
-from exchange.fhir.stated import NURSING_LABELS
+from exchange.fhir.stated import NURSING_LABELS, Leaving, Person
 from exchange.fhir.words import codes_in_words, said_by
 
 YES_NO = {True: "yes", False: "no", None: codes.NOT_RECORDED}
@@ -91,13 +91,15 @@ def list_note(content: Content) -> str:
 
 def texts(content: Content) -> dict[str, list[Xhtml]]:
     """Narrative blocks per section code, what a source wrote as text after our own; no blocks read "Not recorded"."""
+    gp = content.stated.person.gp if content.stated.person else ""
     completed_by = (*map(words.letter_people, content.letters), *map(said_by, content.said.values()))
     own: dict[str, list[Xhtml]] = {
         "safety-alerts": _alerts(content),
         "contact-for-further-information": _contact(content),
         "allergies-and-adverse-reaction": _allergies(content),
         "medications-and-medical-devices": [*_medicines(content), *_bag(content)],
-        "discharge-details": [_discharge(content)],
+        "discharge-details": _discharge(content),
+        "plan-and-requested-actions": _plan(content),
         "admission-details": [_admission(content)],
         "diagnoses": [bullets(words.clinical_words(entry.resource) for entry in content.diagnoses)],
         "procedures": [bullets(words.clinical_words(entry.resource) for entry in content.procedures)],
@@ -105,7 +107,7 @@ def texts(content: Content) -> dict[str, list[Xhtml]]:
         "individual-requirements": _nursing(content),
         "legal-information": _legal(content),
         "patient-demographics": [_demographics(content)],
-        "general-practitioner-practice": [bullets(_people(content, role) for role in ("gp-practice", "gp"))],
+        "general-practitioner-practice": [bullets((_people(content, "gp-practice"), _people(content, "gp"), gp))],
         "person-completing-record": [bullets(dict.fromkeys(completed_by))],
         "distribution-list": [paragraph(words.organisation_words(content.site))],
         "documents-including-correspondence-audio-and-images": [bullets(map(words.letter_words, content.letters))],
@@ -181,17 +183,28 @@ def _bag(content: Content) -> list[Xhtml]:
     return blocks
 
 
-def _discharge(content: Content) -> Xhtml:
+def _discharge(content: Content) -> list[Xhtml]:
     expected = spoken(content.expected_leaving) or codes.NOT_RECORDED
+    promised, person = content.stated.leaving or Leaving(), content.stated.person or Person()
     rows = [
+        ("Who comes", joined("; ", codes.PERSONS.get(person.kind, ""), "End of life" if person.end_of_life else "")),
+        ("End-of-life medicines", person.anticipatory.capitalize()),
         ("Expected to leave", f"{expected}, time not known" if len(content.expected_leaving) == 10 else expected),
+        ("Promised", joined(", ", spoken(promised.day), promised.window)),
+        ("Transport", promised.transport),
+        ("Comes with", promised.escort),
         ("Left", spoken(content.left_at)),
         ("Going to", words.organisation_words(content.site)),
         ("Ward", _people(content, "ward")),
         ("Consultant", _people(content, "consultant")),
         ("Destination code", codes_in_words(part(content.encounter, "hospitalization", "dischargeDisposition"))),
     ]
-    return facts([*rows, *_extensions(content.encounter)])
+    return [facts([*rows, *_extensions(content.encounter)]), *_said(content, "leaving"), *_said(content, "person")]
+
+
+def _plan(content: Content) -> list[Xhtml]:
+    plan = content.stated.plan
+    return [facts([("Follow-up", plan.follow_up), ("Given today", plan.given)]), *_said(content, "plan")] if plan else []
 
 
 def _admission(content: Content) -> Xhtml:
@@ -214,10 +227,15 @@ def _nursing(content: Content) -> list[Xhtml]:
         return []
     same = f"Same as before admission, says {nursing.says or 'a person who is not recorded'}" if nursing.same_as_before else ""
     rows = [
-        (label, str(getattr(nursing, name)) or ("" if same and name not in ("skin", "lines") else codes.NOT_RECORDED))
+        (
+            label,
+            str(getattr(nursing, name)) or ("" if (same and name not in ("skin", "lines")) or name == "catheter" else codes.NOT_RECORDED),
+        )
         for name, label in NURSING_LABELS.items()
     ]
-    return [facts([("Needs", same), *rows]), *_said(content, "nursing")]
+    feed = joined(", ", nursing.feed, f"for {nursing.feed_days} days" if nursing.feed_days is not None else "")
+    tube = {True: feed or "Yes", False: "None", None: ""}[nursing.feeding_tube]
+    return [facts([("Needs", same), *rows, ("Feeding tube", tube)]), *_said(content, "nursing")]
 
 
 def _legal(content: Content) -> list[Xhtml]:

@@ -34,7 +34,8 @@ class Changes(Part, frozen=True):
 
 
 class Critical(Part, frozen=True, rename={"kind": "class"}):
-    """One line of the tick list (c). `last_dose` is a FHIR dateTime; `next_due` as the hospital says it."""
+    """One line of the tick list (c). `last_dose` is a FHIR dateTime; `next_due` as the hospital says it; `note` what else the home has
+    to know of it: device, who gives it, hypo plan and last glucose of insulin; INR and next test of a blood thinner."""
 
     kind: str
     present: bool
@@ -43,6 +44,7 @@ class Critical(Part, frozen=True, rename={"kind": "class"}):
     next_due: str = ""
     in_bag: bool | None = None
     plan: str = ""
+    note: str = ""
 
 
 class LastDoses(Part, frozen=True):
@@ -112,6 +114,44 @@ class Nursing(Part, frozen=True):
     eating: str = ""
     continence: str = ""
     equipment: str = ""
+    catheter: str = ""
+    feeding_tube: bool | None = None
+    feed: str = ""
+    feed_days: int | None = None
+
+
+class Person(Part, frozen=True):
+    """Who comes: `kind` is "returner", "new resident" or "emergency return" (seen in A&E, never admitted). It chooses the rule set.
+    `gp`: the practice, or who finds a new one."""
+
+    kind: str = ""
+    end_of_life: bool | None = None
+    anticipatory: str = ""
+    gp: str = ""
+
+
+class Leaving(Part, frozen=True):
+    """What a person promised of the journey, for `day` (a FHIR date): `window` and `transport` in words, `escort` who comes with them."""
+
+    day: str = ""
+    window: str = ""
+    transport: str = ""
+    escort: str = ""
+
+
+class Plan(Part, frozen=True):
+    """`follow_up`: who does what by when, or that there is none; `given`: what was given today and when."""
+
+    follow_up: str = ""
+    given: str = ""
+
+
+class Override(Part, frozen=True):
+    """Why papers go with gaps: a key of codes.OVERRIDES, until when the rest is promised (FHIR dateTime), and words."""
+
+    code: str = ""
+    promise: str = ""
+    note: str = ""
 
 
 class Stated(Part, frozen=True):
@@ -128,9 +168,13 @@ class Stated(Part, frozen=True):
     infection: Infection | None = None
     resuscitation: Resuscitation | None = None
     nursing: Nursing | None = None
+    person: Person | None = None
+    leaving: Leaving | None = None
+    plan: Plan | None = None
+    override: Override | None = None
 
 
 NURSING_LABELS = {
     "skin": "Skin", "lines": "Lines and tubes", "mobility": "Moving", "eating": "Eating and drinking", "continence": "Continence",
-    "equipment": "Equipment",
+    "equipment": "Equipment", "catheter": "Catheter",
 }  # fmt: skip

@@ -5,13 +5,18 @@ The gate decides the badge, never the delivery (architecture decision 1); an ove
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 
+from exchange.fhir import codes
 from exchange.fhir.content import Content
-from exchange.fhir.shape import LONDON, part, parts, text
-from exchange.gate.facts import Found, GateInput, Profile, State, missing
-from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES, Rule
+from exchange.fhir.shape import LONDON, part, parts, spoken, text
+from exchange.gate.facts import Found, GateInput, Profile, State, Verdict, Who, missing
+from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES, Force, Rule
 from exchange.gate.verdicts import contact
+
+NOT_ASKED = "not asked"
+# The rule that a contradiction of a row opens: its first STOP.
+CONFLICTS = {next(rule.id for rule in RULES if rule.row == row and rule.force == "STOP"): row for row in ("10", "11", "12", "16", "19")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Gap:
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """`badge` is "papers complete", "n missing" or "letter only"; `gaps` are the STOPs that it counts, `warnings` the WARNs.
-    `not_asked`: ids of unmet rules that the feed's profile does not ask ("This hospital does not send this")."""
+    `not_asked`: ids of unmet rules that the feed's profile does not ask ("This hospital does not send this"). `lines` explains the
+    badge: what came of every rule, by id. `person`: who comes, as the ward says it; `override`: the words of who sent it with gaps."""
 
     badge: str
     profile: str
@@ -44,6 +50,9 @@ class GateResult:
     rule_set: str
     rule_set_version: str
     evaluated_at: str
+    person: str = ""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    override: str = field(default="", repr=False)
 
     def to_dict(self) -> dict[str, object]:
         """Plain JSON, as `wardpost gate` prints and the store keeps."""
@@ -51,60 +60,101 @@ class GateResult:
 
 
 def gate_input(
-    content: Content, document: Mapping[str, object], profile: Profile, *, now: str, is_returner: bool | None = None
+    content: Content,
+    document: Mapping[str, object],
+    profile: Profile,
+    *,
+    now: str,
+    due: tuple[str, bool] = ("", True),
+    not_sent: tuple[str, ...] = (),
 ) -> GateInput:
     """The input of a version just assembled, its document indexed."""
     entries = [(text(entry, "fullUrl"), part(entry, "resource")) for entry in parts(document, "entry")]
     by_type: dict[str, list[Found]] = {}
     for _, resource in entries:
         by_type.setdefault(text(resource, "resourceType"), []).append(resource)
-    return GateInput(content, by_type, dict(entries), profile, now, is_returner)
+    return GateInput(content, by_type, dict(entries), profile, now, (due[0] or now, due[1]), not_sent)
 
 
 def evaluate(facts: GateInput, rules: Iterable[Rule] = RULES) -> GateResult:
     """The result for one document, at `facts.now`."""
     profile = _profile_of(facts)
-    due, at_once = due_for(facts.content.expected_leaving, facts.now)
-    gaps: list[Gap] = []
-    warnings: list[Gap] = []
-    not_asked: list[str] = []
+    found: dict[Force, dict[str, Gap]] = {"STOP": {}, "WARN": {}}
+    lines: dict[str, str] = {}
     for rule in rules:
-        conflict = _conflict(facts.content, rule)
-        verdict = missing(conflict) if conflict else rule.verdict(facts)
-        if verdict.state is State.MET:
-            continue
-        # Two sources that contradict each other are a gap in every profile: "does not send this" would be untrue.
-        if profile is Profile.LETTER_ONLY and not rule.in_letter_only and not conflict:
-            not_asked.append(rule.id)
-            continue
-        who, state = rule.owner, verdict.state.value
-        gap = Gap(rule.id, rule.row, rule.title, state, who, due, at_once, rule.what, rule.why, rule.closes, verdict.detail)
-        (gaps if rule.force == "STOP" else warnings).append(gap)
+        conflict = next((each.detail for each in facts.content.conflicts if each.rule and each.rule == CONFLICTS.get(rule.id)), "")
+        force = _force(rule, facts)
+        verdict = missing(conflict) if conflict else rule.verdict(facts) if force else None
+        # Two sources that contradict each other are a gap for everybody: "does not send this" would be untrue.
+        if verdict is None:
+            lines[rule.id] = "does not apply"
+        elif verdict.state is State.MET:
+            lines[rule.id] = "met"
+        elif not conflict and (profile not in rule.asked_by or (force == "WARN" and rule.id in facts.not_sent)):
+            lines[rule.id] = NOT_ASKED
+        elif not conflict and verdict.state is State.NOT_ESTABLISHED and rule.asks_with in found["STOP"]:
+            lines[rule.id] = f"asked by {rule.asks_with}"
+        else:
+            lines[rule.id] = verdict.state.value
+            found[force or rule.force or "STOP"][rule.id] = _gap(rule, facts, verdict)
+    gaps, warnings = (tuple(found[force].values()) for force in ("STOP", "WARN"))
     badge = f"{len(gaps)} missing" if gaps else "letter only" if profile is Profile.LETTER_ONLY else "papers complete"
-    return GateResult(badge, profile.value, tuple(gaps), tuple(warnings), tuple(not_asked), RULE_SET, RULE_SET_VERSION, facts.now)
+    not_asked = tuple(rule for rule, line in lines.items() if line == NOT_ASKED)
+    who, why = ", ".join(facts.who), _override(facts.content) if gaps else ""
+    return GateResult(badge, profile, gaps, warnings, not_asked, RULE_SET, RULE_SET_VERSION, facts.now, who, lines, why)
 
 
-def _conflict(content: Content, rule: Rule) -> str:
-    """The words of a contradiction between sources, which opens the STOP of its row whatever else was said; else ""."""
-    return next((conflict.detail for conflict in content.conflicts if conflict.rule == rule.row and rule.force == "STOP"), "")
+def _gap(rule: Rule, facts: GateInput, verdict: Verdict) -> Gap:
+    due, at_once = facts.due
+    said = (rule.what, rule.why, rule.closes, verdict.detail)
+    return Gap(rule.id, rule.row, rule.title, verdict.state.value, rule.owner, due, at_once, *said)
+
+
+def _force(rule: Rule, facts: GateInput) -> Force:
+    """A rule's class for this person at this moment; the last word of practice.md 4's rule sets is the end of life's."""
+    force = rule.force
+    for who in facts.who:
+        force = rule.force_for.get(who, force)
+    return rule.in_last_day if force and rule.in_last_day and in_last_day(facts.content, facts.now) else force
+
+
+def in_last_day(content: Content, now: str) -> bool:
+    """Whether 24 hours or less are left; of a day without a time it counts from the day before, for midnight is no time (practice.md 2)."""
+    expected = expected_of(content)
+    try:
+        moment, at = datetime.fromisoformat(expected), datetime.fromisoformat(now)
+    except ValueError:
+        return False
+    if len(expected) > 10:
+        return moment - timedelta(days=1) <= at
+    return moment.date() - timedelta(days=1) <= at.astimezone(LONDON).date()
+
+
+def expected_of(content: Content) -> str:
+    """The day or moment of leaving: the hospital's system's, else the day that a person promised; "" when nobody said."""
+    promised = content.stated.leaving
+    return content.expected_leaving or (promised.day if promised else "")
+
+
+def _override(content: Content) -> str:
+    """Who sent the papers before they were complete, why, and until when the rest is promised. It changes nothing else here."""
+    said, statement = content.stated.override, content.said.get("override")
+    if said is None or not said.code:
+        return ""
+    by = f"{statement.person}, {statement.role}, " if statement else ""
+    promise = f". The rest is promised until {spoken(said.promise)}" if said.promise else ""
+    note = f". {said.note}" if said.note else ""
+    return f"{by}chose to send these papers before they were complete: {codes.OVERRIDES[said.code].lower()}{note}{promise}."
 
 
 def _profile_of(facts: GateInput) -> Profile:
     """A feed of profile "letter only" is "letter and checked" for a transfer whose Supplement answers a–f (f may stand in the ward
-    directory); whether the answers are good is for the rules. A structured feed stays one."""
-    if facts.profile is Profile.STRUCTURED:
+    directory), "emergency return" where the ward says that it is one; whether the answers are good is for the rules."""
+    if facts.profile in (Profile.STRUCTURED, Profile.EMERGENCY_RETURN):
         return facts.profile
     stated = facts.content.stated
+    if Who.EMERGENCY_RETURN in facts.who and None not in (stated.changes, stated.plan):
+        return Profile.EMERGENCY_RETURN
     a_to_e = (stated.full_list_in_letter, stated.changes, stated.critical, stated.last_doses, stated.bag)
     answers_all = None not in a_to_e and contact(facts).state is not State.MISSING
     return Profile.LETTER_AND_CHECKED if answers_all else facts.profile
-
-
-def due_for(expected: str, now: str) -> tuple[str, bool]:
-    """(due, at once): noon in London on the day before leaving (practice.md 2); without a day, or when that is past, at once."""
-    try:
-        day = date.fromisoformat(expected[:10])
-    except ValueError:
-        return now, True
-    noon = datetime.combine(day - timedelta(days=1), time(12), LONDON)
-    return (now, True) if noon <= datetime.fromisoformat(now) else (noon.isoformat(), False)

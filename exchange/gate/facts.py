@@ -12,11 +12,21 @@ Found = Mapping[str, object]
 
 
 class Profile(StrEnum):
-    """What a feed can send, set per feed by policy, never per patient (practice.md 4). "emergency return" comes later."""
+    """What a feed can send, set per feed by policy, never per patient (practice.md 4)."""
 
     LETTER_ONLY = "letter only"
     LETTER_AND_CHECKED = "letter and checked"
     STRUCTURED = "structured"
+    EMERGENCY_RETURN = "emergency return"
+
+
+class Who(StrEnum):
+    """Who comes: it chooses the class of a rule. A person at the ward says it (Supplement `person`); it is never derived."""
+
+    RETURNER = "returner"
+    NEW_RESIDENT = "new resident"
+    EMERGENCY_RETURN = "emergency return"
+    END_OF_LIFE = "end of life"
 
 
 class State(StrEnum):
@@ -46,15 +56,23 @@ def not_established(detail: str) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class GateInput:
-    """What one evaluation sees. `by_type` and `by_url` hold the document's resources; `now` is a FHIR instant with offset;
-    `is_returner`: back to the home they came from, None when nobody said."""
+    """What one evaluation sees. `by_type` and `by_url` hold the document's resources; `now` is a FHIR instant with offset; `due` when
+    gaps have to be closed, and whether that is at once; `not_sent` the WARN rules that this hospital cannot answer, by its profile."""
 
     content: Content = field(repr=False)
     by_type: Mapping[str, list[Found]] = field(repr=False)
     by_url: Mapping[str, Found] = field(repr=False)
     profile: Profile
     now: str
-    is_returner: bool | None = None
+    due: tuple[str, bool] = ("", True)
+    not_sent: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> tuple[Who, ...]:
+        """What the ward said of the person; a feed of A&E speaks of nobody else. Empty: nobody said."""
+        said = self.content.stated.person
+        kind = (said.kind if said else "") or (self.profile if self.profile is Profile.EMERGENCY_RETURN else "")
+        return (*([Who(kind)] if kind else []), *([Who.END_OF_LIFE] if said and said.end_of_life else []))
 
     def of(self, kind: str) -> list[Found]:
         return self.by_type.get(kind, [])

@@ -1,25 +1,19 @@
 """The plain functions of the rules: each looks at the facts and says met, missing or not established. A blank never passes.
 
 Missing: nobody said, or the answer is not good enough. Not established: the condition cannot be told from what was said, so the ward is
-asked one question. Rows and words stand in rules.py.
+asked one question. Rows and words stand in rules.py, what looks at medicines in medicines.py.
 """
 
-from collections.abc import Collection
+import re
 
 from exchange.fhir import codes
 from exchange.fhir.shape import codes_of, is_nhs_number, parts, text
 from exchange.fhir.stated import NURSING_LABELS
-from exchange.fhir.words import medicine_name
-from exchange.gate.facts import MET, GateInput, State, Verdict, missing, not_established
+from exchange.gate.facts import MET, GateInput, State, Verdict, Who, missing, not_established
 
-TIMED = ("time-critical", "insulin", "anticoagulant")
 NOT_SAID = ("not known", "unknown", "do not know", "don't know", "not checked")
-NO_TICKS = "The tick list of critical medicines is empty"
-
-
-def _named(*problems: tuple[str, Collection[str]]) -> str:
-    """A sentence for each problem that names its medicines; "" when none has any."""
-    return ". ".join(f"{words}: {', '.join(medicines)}" for words, medicines in problems if medicines)
+WEEKEND_DAYS = 3
+TUBE = re.compile(r"\b(peg|pej|rig|ng|nj)\b|feeding tube|nasogastric|gastrostomy", re.I)
 
 
 def identity(facts: GateInput) -> Verdict:
@@ -47,9 +41,13 @@ def site(facts: GateInput) -> Verdict:
 
 
 def leaving_time(facts: GateInput) -> Verdict:
-    expected = facts.content.expected_leaving
+    """A promise holds for the day that it names: when the system's day moves on, the ward is asked anew."""
+    expected, promised = facts.content.expected_leaving, facts.content.stated.leaving
     if facts.content.left_at or len(expected) > 10:
         return MET
+    if promised and promised.window:
+        is_same = promised.day == (expected or promised.day)
+        return MET if is_same else not_established("The day that the ward promised is not the one in the hospital's system")
     return not_established("The day is known, the time is not") if expected else missing()
 
 
@@ -75,6 +73,9 @@ def contact(facts: GateInput) -> Verdict:
 def gp_practice(facts: GateInput) -> Verdict:
     references = [text(reference, "reference") for reference in parts(facts.only("Patient"), "generalPractitioner")]
     known = [found for reference in references if (found := facts.by_url.get(reference))]
+    said = facts.content.stated.person
+    if said and said.gp:
+        return _in_words(said.gp)
     if not known:
         return missing()
     is_unknown = all(any(text(n, "value") == "V81999" for n in parts(found, "identifier")) for found in known)
@@ -92,102 +93,6 @@ def allergies(facts: GateInput) -> Verdict:
     return missing()
 
 
-def medicines_list(facts: GateInput) -> Verdict:
-    in_letter = facts.content.stated.full_list_in_letter
-    if facts.content.has_list:
-        return MET
-    if in_letter is None:
-        return missing("Nobody said whether the letter holds the full list")
-    if not in_letter:
-        return missing("The ward says that the letter does not hold the full list")
-    is_here = signed_letter(facts).state is State.MET
-    return MET if is_here else not_established("The list is said to be in a signed letter that is not here")
-
-
-def medicines_changes(facts: GateInput) -> Verdict:
-    """A list that says of every medicine what became of it needs no word from the ward."""
-    changes, listed = facts.content.stated.changes, facts.content.medicines if facts.content.has_list else ()
-    unsaid = [medicine_name(medicine) for medicine in listed if not medicine.change]
-    if listed and not unsaid:
-        return MET
-    if changes is None or not (changes.nothing_changed or changes.lines):
-        return missing(
-            _named(("Not said whether new, changed or the same", unsaid)) or "Nobody said what was stopped, held, new or changed"
-        )
-    is_decided = changes.decided_by.name and changes.decided_by.role
-    return MET if is_decided else not_established("Which prescriber or pharmacist decided is not said")
-
-
-def change_reasons(facts: GateInput) -> Verdict:
-    changes = facts.content.stated.changes
-    if changes is None and facts.content.has_list:
-        return _reasons_in_list(facts)
-    if changes is None:
-        return missing()
-    if changes.nothing_changed is None and not changes.lines:
-        return not_established("What changed is not said")
-    bare = [line.medicine for line in changes.lines if line.status != "unchanged" and not line.reason]
-    held = [line.medicine for line in changes.lines if line.status == "held" and not line.restart]
-    words = _named(("No reason", bare), ("Who restarts it and when is not said", held))
-    return missing(words) if words else MET
-
-
-def _reasons_in_list(facts: GateInput) -> Verdict:
-    altered = [medicine for medicine in facts.content.medicines if medicine.change not in ("", "unchanged")]
-    bare = [medicine_name(medicine) for medicine in altered if not parts(medicine.resource, "statusReason")]
-    return missing(_named(("No reason", bare))) if bare else MET
-
-
-def last_dose(facts: GateInput) -> Verdict:
-    if not facts.content.stated.critical:
-        return missing(NO_TICKS)
-    blank = dict.fromkeys(line.medicine for line in facts.critical() if not line.last_dose)
-    return missing(_named(("No last dose", blank))) if blank else _all_answered(facts)
-
-
-def time_critical_in_bag(facts: GateInput) -> Verdict:
-    if not facts.content.stated.critical:
-        return missing(NO_TICKS)
-    lines = facts.critical(*TIMED)
-    out = dict.fromkeys(line.medicine for line in lines if not line.in_bag and not line.plan)
-    undue = dict.fromkeys(line.medicine for line in lines if not line.next_due)
-    words = _named(("Not known to be in the bag, no plan", out), ("No next dose", undue))
-    return missing(words) if words else _all_answered(facts, *TIMED)
-
-
-def _all_answered(facts: GateInput, *kinds: str) -> Verdict:
-    unanswered = facts.unanswered(*kinds)
-    return not_established(f"Nobody said yes or no to: {unanswered}") if unanswered else MET
-
-
-def supply(facts: GateInput) -> Verdict:
-    bag = facts.content.stated.bag
-    if bag is None:
-        return missing("Nobody said what is in the bag")
-    unplanned = [item.medicine for item in bag.missing if not item.plan]
-    unplanned += [line.medicine for line in facts.critical() if line.in_bag is False and not line.plan]
-    if unplanned:
-        return missing(_named(("Not in the bag, no plan", dict.fromkeys(unplanned))))
-    is_said = bag.nothing_missing or bag.missing
-    return MET if is_said else not_established("Whether anything is missing from the bag is not said")
-
-
-def controlled_drugs(facts: GateInput) -> Verdict:
-    bag, present = facts.content.stated.bag, facts.critical("controlled")
-    count, seal = (bag.controlled.count, bag.controlled.seal) if bag else ("", "")
-    if not facts.content.stated.critical:
-        return missing(NO_TICKS)
-    if facts.unanswered("controlled"):
-        return not_established("Nobody said whether there is a controlled drug")
-    if not present:
-        return missing("The ward says none, and counts some in the bag") if count else MET
-    if all(line.in_bag is False and line.plan for line in present):
-        return MET
-    if not count:
-        return missing("No count")
-    return MET if seal else missing("No seal number")
-
-
 def infection(facts: GateInput) -> Verdict:
     stated = facts.content.stated.infection
     if stated is None or not stated.status:
@@ -198,18 +103,15 @@ def infection(facts: GateInput) -> Verdict:
 
 def need(facts: GateInput, name: str) -> Verdict:
     """Skin, lines and tubes: always said anew, even for a returner."""
-    said = str(getattr(facts.content.stated.nursing, name, "")).strip()
-    if not said:
-        return missing()
-    return not_established("The ward says that it is not known") if said.lower().rstrip(".") in NOT_SAID else MET
+    return _in_words(getattr(facts.content.stated.nursing, name, ""))
 
 
 def daily_needs(facts: GateInput) -> Verdict:
-    """ "Same as before admission, says …" is a full answer unless the person is new to the home."""
+    """ "Same as before admission, says …" is a full answer unless the person is new to the home (practice.md 4)."""
     nursing = facts.content.stated.nursing
     if nursing is None:
         return missing()
-    is_same = nursing.same_as_before and facts.is_returner is not False
+    is_same = nursing.same_as_before and Who.NEW_RESIDENT not in facts.who
     if is_same and not nursing.says:
         return not_established("Who says that it is the same as before is not said")
     found = {name: need(facts, name).state for name in ("mobility", "eating", "continence", "equipment")}
@@ -230,3 +132,96 @@ def resuscitation(facts: GateInput) -> Verdict:
     if stated.form == "yes" and None in (stated.original_in_bag, stated.valid_outside_hospital):
         return not_established("Where the original is, or whether it holds outside hospital, is not said")
     return MET
+
+
+def coming_back(facts: GateInput) -> Verdict:
+    if set(facts.who) - {Who.END_OF_LIFE}:
+        return MET
+    return not_established("Returning or new is not said") if facts.content.stated.person else missing()
+
+
+def consultant(facts: GateInput) -> Verdict:
+    found = [entry.resource for entry in facts.content.people if entry.role == "consultant"]
+    if not found:
+        return missing()
+    return MET if any(parts(each, "name") for each in found) else not_established("The consultant has a number and no name")
+
+
+def medicines_line(facts: GateInput) -> Verdict:
+    found = facts.content.contact
+    if found is None or not found.medicines_phone:
+        return missing()
+    return MET if found.medicines_hours else not_established("When it is answered is not said")
+
+
+def next_of_kin(facts: GateInput) -> Verdict:
+    contacts = parts(facts.only("Patient"), "contact")
+    if not contacts:
+        return missing()
+    has_phone = any(text(telecom, "value") for contact in contacts for telecom in parts(contact, "telecom"))
+    return MET if has_phone else not_established("Someone is named, without a number")
+
+
+def what_happened(facts: GateInput) -> Verdict:
+    """In coded form or in words beside it; a letter that only people can read is not looked into."""
+    if facts.content.diagnoses or parts(facts.content.encounter, "reasonCode"):
+        return MET
+    is_told = any(text(note.resource, "section") == "clinical-summary" for note in facts.content.notes)
+    return not_established("No diagnosis; what happened stands in words") if is_told else missing()
+
+
+def given_today(facts: GateInput) -> Verdict:
+    plan = facts.content.stated.plan
+    return _in_words(plan.given if plan else "")
+
+
+def follow_up(facts: GateInput) -> Verdict:
+    plan = facts.content.stated.plan
+    if plan and plan.follow_up:
+        return _in_words(plan.follow_up)
+    is_told = any(text(note.resource, "section") == "plan-and-requested-actions" for note in facts.content.notes)
+    return MET if is_told else missing()
+
+
+def catheter(facts: GateInput) -> Verdict:
+    nursing = facts.content.stated.nursing
+    if nursing is None or not nursing.lines.strip():
+        return not_established("Whether there is one is not said")
+    if nursing.catheter:
+        return _in_words(nursing.catheter)
+    is_named = any("cathet" in said.lower() and "no cathet" not in said.lower() for said in (nursing.lines, nursing.continence))
+    return missing() if is_named else MET
+
+
+def feeding_tube(facts: GateInput) -> Verdict:
+    """Feed, and enough of it until the shops and the pharmacy are open after a weekend: 72 hours (practice.md 2)."""
+    nursing = facts.content.stated.nursing
+    if nursing is None or (nursing.feeding_tube is None and not nursing.lines.strip()):
+        return not_established("Whether there is one is not said")
+    if nursing.feeding_tube is None:
+        is_named = TUBE.search(f"{nursing.lines} {nursing.eating}")
+        return not_established("The ward names a tube; feed and supply are not said") if is_named else MET
+    if not nursing.feeding_tube:
+        return MET
+    if not nursing.feed or nursing.feed_days is None:
+        return missing("Feed, regimen, or for how many days it lasts is not said")
+    return MET if nursing.feed_days >= WEEKEND_DAYS else missing(f"Feed for {nursing.feed_days} days only")
+
+
+def anticipatory(facts: GateInput) -> Verdict:
+    said = facts.content.stated.person
+    if said and said.anticipatory == "not in the bag":
+        return missing("The ward says that they are not in the bag")
+    return _in_words(said.anticipatory if said else "")
+
+
+def escort(facts: GateInput) -> Verdict:
+    said = facts.content.stated.leaving
+    if said is None or not (said.escort or said.transport):
+        return missing()
+    return MET if said.escort and said.transport else not_established("Only one of transport and escort is said")
+
+
+def _in_words(said: str) -> Verdict:
+    words = said.strip().lower().rstrip(".")
+    return missing() if not words else not_established("The ward says that it is not known") if words in NOT_SAID else MET

@@ -411,6 +411,7 @@ def _add_critical(rows: list[Medicine], stated: Stated, said: Mapping[str, State
             next_due=line.next_due or row.next_due,
             supply=supply or row.supply,
             plan=line.plan or row.plan,
+            resource={**row.resource, "note": [*parts(row.resource, "note"), {"text": line.note}]} if line.note else row.resource,
             classes=tuple(kind for kind in codes.CRITICAL if kind in (*row.classes, line.kind)),
             stated=row.stated or said["critical"],
         )

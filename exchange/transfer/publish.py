@@ -26,7 +26,7 @@ from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
 from exchange.fhir.json import dump, load_strict
 from exchange.fhir.stated import Contact
-from exchange.gate.evaluate import GateResult, evaluate, gate_input
+from exchange.gate.evaluate import GateResult, evaluate, expected_of, gate_input
 from exchange.gate.rules import Profile
 from exchange.intake.accept import digest_of, instant, raw_bytes
 from exchange.intake.holds import blocks_publishing, raise_doubts, raise_hold, resolve_if_open, settled
@@ -39,6 +39,7 @@ from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_or
 from exchange.transfer.match import Identity, PartLabel, Summary, read_identity
 from exchange.transfer.states import check_transition
 from exchange.transfer.transfers import emit, newest_version, reopen
+from exchange.transfer.workdays import deadline
 
 Read = Callable[[bytes, ReadingProfile], Draft]
 FHIR_JSON = "application/fhir+json"
@@ -197,7 +198,12 @@ def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[C
         ward_contacts=ward_contacts(gathered.profile),
     )
     document = build_document(content)
-    return content, document, evaluate(gate_input(content, document, Profile(gathered.profile.gate_profile), now=instant(now)))
+    profile = gathered.profile
+    due, at_once = deadline(expected_of(content), now)
+    asked = Profile(profile.gate_profile)
+    when = (instant(now) if at_once else due.isoformat(), at_once)
+    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send)
+    return content, document, evaluate(facts)
 
 
 def ward_contacts(profile: SenderProfile) -> dict[str, Contact]:
@@ -228,7 +234,13 @@ def shown_digest(document: dict[str, object], letters: tuple[Letter, ...], gate:
             resource = {k: v for k, v in resource.items() if k not in ("id", "identifier", "relatesTo", "extension", "date")}
         shown.append(resource)
     gaps = [[gap.rule, gap.state, gap.detail] for gap in (*gate.gaps, *gate.warnings)]
-    seen = [[] if is_letter_only else shown, [hashlib.sha256(letter.content).hexdigest() for letter in letters], gate.badge, gaps]
+    seen = [
+        [] if is_letter_only else shown,
+        [hashlib.sha256(letter.content).hexdigest() for letter in letters],
+        gate.badge,
+        gaps,
+        gate.override,
+    ]
     return hashlib.sha256(dump(seen)).hexdigest()
 
 
@@ -328,7 +340,7 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
     changes: dict[str, object] = {
         "state": TransferState.PUBLISHED,
         "versions": prepared.number,
-        "leaving_on": prepared.content.expected_leaving,
+        "leaving_on": expected_of(prepared.content),
     }
     uow.update(Transfer, changes, id=transfer.id, versions=prepared.number - 1)
     emit(uow, "version.published", site, {"version": version.id, "transfer": transfer.id, "number": prepared.number})

@@ -157,6 +157,12 @@ def status_json(found: Standing, names: Mapping[str, str]) -> dict[str, object]:
         "badge": newest.badge if newest else None,
         "gaps": gate["gaps"],
         "warnings": gate["warnings"],
+        "rules": gate.get("lines", {}),
+        "rule_set": newest.rule_set if newest else None,
+        "evaluated_at": gate.get("evaluated_at"),
+        "gate_profile": gate.get("profile"),
+        "person": gate.get("person"),
+        "override": gate.get("override"),
         "withdrawn": {"at": instant(transfer.withdrawn_at), "why": transfer.withdrawn_reason} if transfer.withdrawn_at else None,
         "deliveries": [
             {

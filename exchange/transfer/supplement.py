@@ -31,6 +31,10 @@ def _contradictions(stated: Stated) -> Iterator[SchemaIssue]:
         yield SchemaIssue("allergies.none_known", "is true beside a listed allergy")
     if allergies.none_known and not allergies.asked:
         yield SchemaIssue("allergies.asked", "is required with none_known: drug, food or latex")
+    if stated.override and stated.override.code == "O2" and not stated.override.note:
+        yield SchemaIssue("override.note", "is required with O2: who at the home agreed")
+    if stated.override and stated.override.code == "O4" and not stated.override.promise:
+        yield SchemaIssue("override.promise", "is required with O4: until when")
     answers: dict[str, set[bool]] = {}
     for at, line in enumerate(stated.critical or ()):
         answers.setdefault(line.kind, set()).add(line.present)

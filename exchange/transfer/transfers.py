@@ -1,9 +1,13 @@
 """Transfers: a sign opens one, a named person confirms its site, a cancelled discharge withdraws it. Machines never route."""
 
+import json
+from datetime import timedelta
+
 from exchange.audit.events import of_transfer, record
 from exchange.directory.entries import make_ready
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
+from exchange.fhir.shape import LONDON
 from exchange.intake.holds import raise_doubts, resolve_if_open
 from exchange.intake.work import enqueue
 from exchange.model import HOSPITAL_ROLES, Caller, HoldKind, TransferState, is_open
@@ -11,6 +15,7 @@ from exchange.ports import UnitOfWork
 from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Submission, Transfer, Version
 from exchange.transfer.states import check_transition
 
+LEAVING_RULE = "03-leaving-time"
 ENDED = TransferState.WITHDRAWN
 
 
@@ -139,6 +144,21 @@ def find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
         step = "Check the visit number; it is here once its first message has been read."
         raise NotFound("stay", "There is no such stay of this hospital here.", next_step=step)
     return stay
+
+
+def judge_again(uow: UnitOfWork) -> int:
+    """Ask for a new look at each published transfer whose last 24 hours began since its gate was evaluated; how many. Only then can the
+    passing of time alone change a badge (rule 03). A look that finds nothing new makes no version."""
+    today = uow.now.astimezone(LONDON).date()
+    first, last = today.isoformat(), (today + timedelta(days=1)).isoformat()
+    asked = 0
+    for transfer in uow.find(Transfer, state=TransferState.PUBLISHED, leaving_on__ge=first, leaving_on__le=last):
+        newest = newest_version(uow, transfer)
+        warnings = json.loads(newest.gate.open())["warnings"] if newest else []
+        if any(warning["rule"] == LEAVING_RULE for warning in warnings):
+            enqueue(uow, "publish", transfer.id)
+            asked += 1
+    return asked
 
 
 def newest_version(uow: UnitOfWork, transfer: Transfer) -> Version | None:

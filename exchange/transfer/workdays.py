@@ -74,6 +74,20 @@ def weekend(now: datetime, holidays: Holidays | None = None) -> tuple[datetime, 
     return start, datetime.combine(next_working_day(day, holidays), time(8), LONDON)
 
 
+def deadline(expected: str, now: datetime, holidays: Holidays | None = None) -> tuple[datetime, bool]:
+    """(due, at once) of what is missing: noon in London on the last working day before leaving (practice.md 2); without a day, or when
+    that is past, at once. Where the bank holidays are not known, the last weekday: a day mistyped far ahead must not stop the papers."""
+    try:
+        day = date.fromisoformat(expected[:10])
+        last = last_working_day(day, holidays)
+    except ValueError:
+        return now, True
+    except Refused:
+        last = day - _DAY * (1 if 1 <= day.weekday() <= 5 else 2 if day.weekday() == 6 else 3)
+    noon = datetime.combine(last, time(12), LONDON)
+    return (now, True) if noon <= now else (noon, False)
+
+
 def friday_list_end(now: datetime, holidays: Holidays | None = None) -> date:
     """The last day of the Friday list: the next working day and one more (practice.md 2)."""
     return next_working_day(now.astimezone(LONDON).date(), holidays) + _DAY

@@ -58,7 +58,8 @@ def profile_of(directory: dict, name: str) -> dict[str, object]:
         "reading": reading,
         "wards": {w["code"]: {"name": w["name"], "phone": w["phone"], "hours": w["hours"]} for w in directory["wards"]},
         "discharge_contact": {"name": desk["name"], "phone": desk["phone"], "hours": desk["out_of_hours"]},
-        "gate_profile": "letter only",
+        # EDOC sends structured documents; every other feed a letter.
+        "gate_profile": "structured" if name == "EDOC" else "letter only",
         "erase_raw_after_days": said["erase_raw_after_days"],
     }
 
@@ -380,6 +381,21 @@ class Judge:
             if letters[0]["payload_sha256"] in found:
                 self.complain(f"{visit}: the letter that was corrected still travels")
         self._medicines(stay, current[0].document, pages[site][current[0].transfer])
+        self._gaps(stay, current[0].transfer)
+
+    def _gaps(self, stay: dict, transfer: str) -> None:
+        """What the truth says is missing is named to the hospital, each with an owner, and what is there is not (rows of the dataset)."""
+        service = self.playing.service
+        _, _, body = service.http("GET", f"/transfers/{transfer}", token=service.lasting_token(f"systems-of-{stay['organisation']}"))
+        standing = json.loads(body)
+        shown = {row for gap in standing["gaps"] for row in gap["row"].split(", ") if gap["owner"]}
+        for name, is_wrong in (("gaps_must", lambda row: row not in shown), ("gaps_must_not", lambda row: row in shown)):
+            for gap in stay[name]:
+                self.figures[name] += 1
+                if is_wrong(f"{gap['item']:02}"):
+                    self.complain(f"{stay['visit']}: {name} {gap['item']} {gap['what']}, shown {sorted(shown)}")
+        is_right = standing["badge"].endswith(stay["badge_without_supplement"][-7:])
+        self.figures["badge as the truth says" if is_right else "another badge"] += 1
 
     def _medicines(self, stay: dict, document: dict | None, page: str) -> None:
         """Where the list has one structured source, every row stands in document and page, character for character, and no other does."""

@@ -24,6 +24,7 @@ ALL = {
     "infection.status": "none known", "resuscitation.form": "no",
     "nursing.skin": "Intact, checked today", "nursing.lines": "All out", "nursing.same_as_before": "yes",
     "nursing.says": "Nora Nurse-Test",
+    "leaving.day": "2026-11-28", "leaving.window": "10:00 to 12:00",
 }  # fmt: skip
 
 

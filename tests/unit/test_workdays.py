@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from exchange.errors import Refused
-from exchange.transfer.workdays import england, friday_list_end, is_working_day, next_working_day, weekend
+from exchange.transfer.workdays import deadline, england, friday_list_end, is_working_day, next_working_day, weekend
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -60,3 +60,29 @@ def test_data_that_ran_out_is_said_and_not_guessed(day: date) -> None:
     assert problem.value.code == "bank_holidays_unknown"
     with pytest.raises(Refused):
         next_working_day(england().last)
+
+
+@pytest.mark.parametrize(
+    ("expected", "now", "due"),
+    [
+        ("2026-11-27", "2026-11-25T09:00:00+00:00", "2026-11-26T12:00:00+00:00"),
+        ("2026-11-28", "2026-11-26T09:00:00+00:00", "2026-11-27T12:00:00+00:00"),  # Saturday: Friday
+        ("2026-11-30", "2026-11-26T09:00:00+00:00", "2026-11-27T12:00:00+00:00"),  # Monday: Friday, not Sunday
+        ("2026-11-28T18:00:00+00:00", "2026-11-27T11:59:59+00:00", "2026-11-27T12:00:00+00:00"),
+        ("2026-04-07", "2026-04-01T09:00:00+00:00", "2026-04-02T12:00:00+01:00"),  # Easter: Maundy Thursday
+        ("2026-12-27", "2026-12-20T09:00:00+00:00", "2026-12-24T12:00:00+00:00"),  # Christmas
+        ("2026-10-25", "2026-10-20T09:00:00+00:00", "2026-10-23T12:00:00+01:00"),  # the October Sunday
+        ("2026-03-29", "2026-03-24T09:00:00+00:00", "2026-03-27T12:00:00+00:00"),  # the March one
+        ("2026-07-02", "2026-06-30T09:00:00+00:00", "2026-07-01T12:00:00+01:00"),
+        ("2099-11-28", "2026-11-26T09:00:00+00:00", "2099-11-27T12:00:00+00:00"),  # bank holidays not known: the last weekday
+        ("2099-11-30", "2026-11-26T09:00:00+00:00", "2099-11-27T12:00:00+00:00"),
+        ("2099-11-29", "2026-11-26T09:00:00+00:00", "2099-11-27T12:00:00+00:00"),
+        ("2026-11-28", "2026-11-27T12:00:00+00:00", ""),
+        ("2026-07-02", "2026-07-01T11:30:00+00:00", ""),
+        ("", "2026-11-27T12:00:00+00:00", ""),
+        ("2026-11", "2026-11-27T12:00:00+00:00", ""),
+    ],
+)
+def test_a_gap_is_due_at_noon_on_the_last_working_day_else_at_once(expected, now, due):
+    found, at_once = deadline(expected, datetime.fromisoformat(now))
+    assert (found.isoformat(), at_once) == (due or now, not due)

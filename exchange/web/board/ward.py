@@ -49,6 +49,8 @@ class WardPage:
     kinds: Mapping[str, str]
     gaps: tuple[Gap, ...]
     badge_now: str
+    elsewhere: tuple[Gap, ...]
+    is_letter_only: bool
     made: str
 
 
@@ -97,8 +99,8 @@ LINES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], ...
     ("a", "full_list_in_letter", "Full medicines list", ("11",),
      lambda s: {True: "In the signed letter", False: "Not in the signed letter"}.get(s.full_list_in_letter, "")),  # type: ignore[arg-type]
     ("b", "changes", "Stopped, held, new and changed", ("12",), _changes),
-    ("c", "critical", "Critical medicines", ("16", "18"), _critical),
-    ("d", "last_doses", "Other last doses", (),
+    ("c", "critical", "Critical medicines", ("16-last", "16-kinds", "17", "18", "21", "22"), _critical),
+    ("d", "last_doses", "Other last doses", ("16-chart",),
      lambda s: "A copy of the drug chart is in the bag" if s.last_doses and s.last_doses.chart_copy_in_bag else ""),
     ("e", "bag", "The bag", ("19", "20"), _bag),
     ("f", "contact", "Number that answers now", ("07",), _contact),
@@ -106,8 +108,15 @@ LINES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], ...
     ("h", "infection", "Infection", ("26",), _infection),
     ("i", "resuscitation", "Resuscitation form (DNACPR)", ("36",), lambda s: {"yes": "There is a form", "no": "There is no form"}.get(
         s.resuscitation.form, "") if s.resuscitation else ""),
-    ("j", "nursing", "Skin, lines and daily care", ("27", "28", "35"), lambda s: ", ".join(filter(None, (
+    ("j", "nursing", "Skin, lines and daily care", ("27", "28", "33", "34", "35"), lambda s: ", ".join(filter(None, (
         s.nursing.skin, s.nursing.lines, "the rest as before admission" if s.nursing.same_as_before else ""))) if s.nursing else ""),
+    ("k", "person", "Who comes", ("05", "08-gp", "38"), lambda s: ", ".join(filter(None, (
+        codes.PERSONS.get(s.person.kind, ""), "end of life" if s.person.end_of_life else "", s.person.gp))) if s.person else ""),
+    ("l", "leaving", "The journey", ("03", "42"), lambda s: ", ".join(filter(None, (
+        s.leaving.window, s.leaving.transport, s.leaving.escort))) if s.leaving else ""),
+    ("m", "plan", "Follow-up and what was given", ("24", "16-given"), lambda s: ", ".join(filter(None, (
+        s.plan.follow_up, s.plan.given))) if s.plan else ""),
+    ("n", "override", "Send before it is complete", (), lambda s: codes.OVERRIDES[s.override.code] if s.override else ""),
 )  # fmt: skip
 
 
@@ -143,9 +152,10 @@ def ward_page(
     rows = {
         name: _rows(fields, name, SPARE_ROWS * (2 if more == name else 1)) for name in ("changes.lines", "bag.missing", "allergies.list")
     }
+    gaps = read_gaps(msgspec.to_builtins(gate), "gaps", row.ward, now) if gate else ()
     open_steps = sum(not step.is_done for step in steps)
     return WardPage(
-        title=f"{row.name}: " + (f"{open_steps} answer{'s'[: open_steps != 1]} needed" if open_steps else "nothing left to answer"),
+        title=f"{row.name}: " + (f"{open_steps} line{'s'[: open_steps != 1]} to answer" if open_steps else "nothing left to answer"),
         row=row,
         base=base,
         steps=steps[:6],
@@ -156,8 +166,10 @@ def ward_page(
         rows=rows,
         critical=tuple(_ticks(fields, more.removeprefix("critical."))),
         kinds=codes.CRITICAL,
-        gaps=read_gaps(msgspec.to_builtins(gate), "gaps", row.ward, now) if gate else (),
+        gaps=gaps,
         badge_now=gate.badge if gate else "",
+        elsewhere=tuple(gap for gap in gaps if not any(gap.rule.startswith(line[3]) for line in LINES if line[3])),
+        is_letter_only=bool(gate and gate.profile == "letter only"),
         made=times.at(now, now),
     )
 
@@ -169,11 +181,12 @@ def _when(at: str, now: datetime) -> str:
 def _step(line: tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], stated: Stated, members: Mapping[str, object],
           gate: GateResult | None, errors: Mapping[str, str], said: Mapping[str, str]) -> Step:  # fmt: skip
     letter, member, title, rules, tell = line
-    open_gaps = [gap for gap in (gate.gaps if gate else ()) if gap.rule[:2] in rules]
+    open_gaps = [gap for gap in (gate.gaps if gate else ()) if rules and gap.rule.startswith(rules)]
     is_wrong = any(name == member or name.startswith(member + ".") for name in errors)
     is_asked = member in ("full_list_in_letter", "changes", "critical", "last_doses", "bag", "contact") or bool(open_gaps)
     is_done = not open_gaps and not is_wrong and (member in members or not is_asked)
-    told = tell(stated) or ("Nothing more is asked" if is_done else "")
+    is_warned = any(rules and gap.rule.startswith(rules) for gap in (gate.warnings if gate else ()))
+    told = tell(stated) or (("The home sees “not given”: say it if you know" if is_warned else "Nothing more is asked") if is_done else "")
     source = said.get(member) or ("The ward's directory" if member in members else "The hospital's systems")
     return Step(letter, member, title, is_done, told, source, tuple(gap.detail or gap.what for gap in open_gaps if member in members))
 

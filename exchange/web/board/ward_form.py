@@ -17,12 +17,15 @@ from exchange.web.home.times import LONDON
 Content = Mapping[str, object]
 _YES_NO: Mapping[object, str] = {True: "yes", False: "no"}
 _ANSWERS = {"yes": True, "no": False}
+# A day and a time in two fields make one moment.
+_CLOCKS = {"last_dose": "last_time", "promise": "promise_time"}
 _ZONES = {"": "", "BST": "+01:00", "GMT": "+00:00"}
 # What to do about a field that is needed, by its last name.
 _NEEDED = {
     "medicine": "Name the medicine", "status": "Choose one", "present": "Say yes or no", "phone": "Write the telephone number",
     "name": "Write who decided it: a prescriber or a pharmacist", "role": "Say whether that is a prescriber or a pharmacist",
     "agent": "Write what the allergy is to", "form": "Say whether there is a form",
+    "day": "Write the day", "code": "Say why", "promise": "Write until when the rest comes", "note": "Write who at the home agreed",
 }  # fmt: skip
 _CONTRADICTIONS = {
     "changes.nothing_changed": "You say that nothing changed, and a line below changed",
@@ -58,13 +61,19 @@ def fields_of(content: Content) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in leaves(content):
         shown = _YES_NO.get(value) if isinstance(value, bool) else None
-        if name.endswith(".last_dose") and "T" in str(value):
+        if (clock := _clock_of(name)) and "T" in str(value):
             local = datetime.fromisoformat(str(value)).astimezone(LONDON)
             comes_twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-            found[name.replace("last_dose", "last_time")] = f"{local:%H:%M}" + (f" {local.tzname()}" if comes_twice else "")
+            found[clock] = f"{local:%H:%M}" + (f" {local.tzname()}" if comes_twice else "")
             shown = local.date().isoformat()
         found[name] = shown or str(value)
     return found
+
+
+def _clock_of(name: str) -> str:
+    """The field of the time that goes with a day's field; "" for every other field."""
+    parent, _, last = name.rpartition(".")
+    return f"{parent}.{_CLOCKS[last]}" if last in _CLOCKS else ""
 
 
 def read_fields(posted: Mapping[str, str], base: Content) -> Filled:
@@ -96,7 +105,7 @@ def read_fields(posted: Mapping[str, str], base: Content) -> Filled:
         return leaf(kinds, name)
 
     def leaf(kinds: list[str], name: str) -> object:
-        clock = name.replace("last_dose", "last_time") if name.endswith(".last_dose") else ""
+        clock = _clock_of(name)
         value, time = now.get(name), now.get(clock, "")
         if name in known and value is not None and _alike(value, was[name]) and time == was.get(clock, ""):
             return known[name]
@@ -154,7 +163,7 @@ def _answer_rest(now: Mapping[str, str]) -> dict[str, str]:
 def _moment(day: str, time: str) -> str:
     """A FHIR date or dateTime from a London day and time as typed. Raises ValueError with what to do."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
-        raise ValueError("Write the day of the last dose")
+        raise ValueError("Write the day")
     found = re.fullmatch(r"([01]?\d|2[0-3])[:.]([0-5]\d) ?(BST|GMT|)", time.strip().upper(), re.ASCII)
     if time.strip() and found is None:
         raise ValueError("Write the time as 22:00")

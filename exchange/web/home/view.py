@@ -165,7 +165,7 @@ def transfer_view(
         gaps_title=f"{len(gaps)} thing{' is' if len(gaps) == 1 else 's are'} missing",
         gaps=gaps,
         warnings=read_gaps(gate, "warnings", ward, now),
-        override=facts.override,
+        override=facts.override or text(gate, "override"),
         call=calls[0] if calls else None,
         others=calls[1:],
         contact_source=_contact_source(papers),

@@ -1,0 +1,195 @@
+"""The rules' functions that look at medicines: the list, what changed, last and next doses, the bag, the critical kinds (practice.md 3)."""
+
+from collections.abc import Collection
+
+from exchange.fhir.shape import parts
+from exchange.fhir.words import medicine_name
+from exchange.gate.critical import critical_classes
+from exchange.gate.facts import MET, GateInput, State, Verdict, missing, not_established
+from exchange.gate.verdicts import signed_letter
+
+TIMED = ("time-critical", "insulin", "anticoagulant")
+ENOUGH_DAYS = 7
+NO_TICKS = "The tick list of critical medicines is empty"
+
+
+def _named(*problems: tuple[str, Collection[str]]) -> str:
+    """A sentence for each problem that names its medicines; "" when none has any."""
+    return ". ".join(f"{words}: {', '.join(medicines)}" for words, medicines in problems if medicines)
+
+
+def medicines_list(facts: GateInput) -> Verdict:
+    in_letter = facts.content.stated.full_list_in_letter
+    if facts.content.has_list:
+        return MET
+    if in_letter is None:
+        return missing("Nobody said whether the letter holds the full list")
+    if not in_letter:
+        return missing("The ward says that the letter does not hold the full list")
+    is_here = signed_letter(facts).state is State.MET
+    return MET if is_here else not_established("The list is said to be in a signed letter that is not here")
+
+
+def medicines_changes(facts: GateInput) -> Verdict:
+    """A list that says of every medicine what became of it needs no word from the ward."""
+    changes, listed = facts.content.stated.changes, facts.content.medicines if facts.content.has_list else ()
+    unsaid = [medicine_name(medicine) for medicine in listed if not medicine.change]
+    if listed and not unsaid:
+        return MET
+    if changes is None or not (changes.nothing_changed or changes.lines):
+        return missing(
+            _named(("Not said whether new, changed or the same", unsaid)) or "Nobody said what was stopped, held, new or changed"
+        )
+    is_decided = changes.decided_by.name and changes.decided_by.role
+    return MET if is_decided else not_established("Which prescriber or pharmacist decided is not said")
+
+
+def change_reasons(facts: GateInput) -> Verdict:
+    changes = facts.content.stated.changes
+    if changes is None and facts.content.has_list:
+        return _reasons_in_list(facts)
+    if changes is None:
+        return missing()
+    if changes.nothing_changed is None and not changes.lines:
+        return not_established("What changed is not said")
+    bare = [line.medicine for line in changes.lines if line.status != "unchanged" and not line.reason]
+    return missing(_named(("No reason", bare))) if bare else MET
+
+
+def _reasons_in_list(facts: GateInput) -> Verdict:
+    altered = [medicine for medicine in facts.content.medicines if medicine.change not in ("", "unchanged")]
+    bare = [medicine_name(medicine) for medicine in altered if not parts(medicine.resource, "statusReason")]
+    return missing(_named(("No reason", bare))) if bare else MET
+
+
+def last_dose(facts: GateInput) -> Verdict:
+    if not facts.content.stated.critical:
+        return missing(NO_TICKS)
+    blank = dict.fromkeys(line.medicine for line in facts.critical() if not line.last_dose)
+    return missing(_named(("No last dose", blank))) if blank else _all_answered(facts)
+
+
+def time_critical_in_bag(facts: GateInput) -> Verdict:
+    if not facts.content.stated.critical:
+        return missing(NO_TICKS)
+    lines = facts.critical(*TIMED)
+    out = dict.fromkeys(line.medicine for line in lines if not line.in_bag and not line.plan)
+    undue = dict.fromkeys(line.medicine for line in lines if not line.next_due)
+    words = _named(("Not known to be in the bag, no plan", out), ("No next dose", undue))
+    return missing(words) if words else _all_answered(facts, *TIMED)
+
+
+def _all_answered(facts: GateInput, *kinds: str) -> Verdict:
+    unanswered = facts.unanswered(*kinds)
+    return not_established(f"Nobody said yes or no to: {unanswered}") if unanswered else MET
+
+
+def supply(facts: GateInput) -> Verdict:
+    bag = facts.content.stated.bag
+    if bag is None:
+        return missing("Nobody said what is in the bag")
+    unplanned = [item.medicine for item in bag.missing if not item.plan]
+    unplanned += [line.medicine for line in facts.critical() if line.in_bag is False and not line.plan]
+    if unplanned:
+        return missing(_named(("Not in the bag, no plan", dict.fromkeys(unplanned))))
+    is_said = bag.nothing_missing or bag.missing
+    return MET if is_said else not_established("Whether anything is missing from the bag is not said")
+
+
+def controlled_drugs(facts: GateInput) -> Verdict:
+    bag, present = facts.content.stated.bag, facts.critical("controlled")
+    count, seal = (bag.controlled.count, bag.controlled.seal) if bag else ("", "")
+    if not facts.content.stated.critical:
+        return missing(NO_TICKS)
+    if facts.unanswered("controlled"):
+        return not_established("Nobody said whether there is a controlled drug")
+    if not present:
+        return missing("The ward says none, and counts some in the bag") if count else MET
+    if all(line.in_bag is False and line.plan for line in present):
+        return MET
+    if not count:
+        return missing("No count")
+    return MET if seal else missing("No seal number")
+
+
+def held_restart(facts: GateInput) -> Verdict:
+    """Who restarts a held medicine, and when: by the ward's line, or words beside it in the list."""
+    changes = facts.content.stated.changes
+    lines = changes.lines if changes else ()
+    silent = [line.medicine for line in lines if line.status == "held" and not line.restart]
+    told = {line.medicine for line in lines}
+    held = [medicine for medicine in facts.content.medicines if medicine.change == "held" and medicine_name(medicine) not in told]
+    silent += [medicine_name(medicine) for medicine in held if not parts(medicine.resource, "note")]
+    if silent:
+        return missing(_named(("Who restarts it and when is not said", silent)))
+    is_told = facts.content.has_list or (changes is not None and (changes.nothing_changed or lines))
+    return MET if is_told else not_established("Whether a medicine is held is not said")
+
+
+def indication(facts: GateInput) -> Verdict:
+    given = [medicine for medicine in facts.content.medicines if medicine.change != "stopped"]
+    bare = [medicine_name(m) for m in given if not parts(m.resource, "reasonCode") and not parts(m.resource, "statusReason")]
+    if not facts.content.has_list:
+        return not_established("There is no list to look at")
+    return missing(_named(("Not said what it is for", bare))) if bare else MET
+
+
+def chart_copy(facts: GateInput) -> Verdict:
+    said = facts.content.stated.last_doses
+    if said is None:
+        return missing()
+    if said.chart_copy_in_bag is None:
+        return not_established("Whether it is in the bag is not said")
+    return MET if said.chart_copy_in_bag else missing("The ward says that no copy of the chart is in the bag")
+
+
+def next_dose(facts: GateInput) -> Verdict:
+    """Of the critical medicines that need not be on time to the half hour: those are asked by 18-time-critical."""
+    if not facts.content.stated.critical:
+        return not_established(NO_TICKS)
+    blank = dict.fromkeys(line.medicine for line in facts.critical() if line.kind not in TIMED and not line.next_due)
+    return missing(_named(("No next dose", blank))) if blank else MET
+
+
+def supply_lasts(facts: GateInput) -> Verdict:
+    """Seven days: the shortest supply that the ward counts (dataset.md 1, row 19)."""
+    bag = facts.content.stated.bag
+    if bag is None:
+        return missing()
+    days = bag.shortest_supply_days
+    if days is None:
+        return not_established("For how many days is not said")
+    return missing(f"The shortest supply is for {days} days") if days < ENOUGH_DAYS else MET
+
+
+def insulin(facts: GateInput) -> Verdict:
+    return _noted(facts, "insulin", "Device, who gives it, hypo plan and last glucose are not said")
+
+
+def anticoagulant(facts: GateInput) -> Verdict:
+    """What it is for may stand in the list; of warfarin the INR and its next test have to be said."""
+    known = {
+        medicine_name(m)
+        for m in facts.content.medicines
+        if (parts(m.resource, "reasonCode") or parts(m.resource, "statusReason")) and "warfarin" not in medicine_name(m).lower()
+    }
+    return _noted(facts, "anticoagulant", "What it is for, and for warfarin INR and next test, is not said", known)
+
+
+def _noted(facts: GateInput, kind: str, words: str, known: Collection[str] = ()) -> Verdict:
+    if facts.unanswered(kind):
+        return not_established("Nobody said whether there is one")
+    bare = dict.fromkeys(line.medicine for line in facts.critical(kind) if not line.note and line.medicine not in known)
+    return missing(_named((words, bare))) if bare else MET
+
+
+def tick_matches_list(facts: GateInput) -> Verdict:
+    """A medicine of the list that our table counts to a kind must not be of a kind to which the ward said no. The table answers for
+    nobody: what it does not know is not established, and the ward's tick list decides."""
+    denied = {line.kind for line in facts.content.stated.critical or () if not line.present}
+    given = [medicine_name(m) for m in facts.content.medicines if m.change not in ("stopped", "held")]
+    doubtful = [name for name in given if denied & critical_classes(name)]
+    if doubtful:
+        return missing(_named(("The ward says that there is none of its kind", doubtful)))
+    unsaid = {name for name in given if critical_classes(name)} if facts.content.stated.critical is None else set()
+    return not_established(_named(("By its name critical, not confirmed", sorted(unsaid)))) if unsaid else MET
