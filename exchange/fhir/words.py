@@ -3,6 +3,7 @@
 from exchange.fhir import codes
 from exchange.fhir.content import Medicine, OrganisationFacts, Statement
 from exchange.fhir.draft import Entry, Letter, Resource
+from exchange.fhir.pdf_scan import active_content, warning
 from exchange.fhir.shape import concept_text, joined, part, parts, spoken, text, texts
 
 
@@ -144,4 +145,5 @@ def letter_words(letter: Letter) -> str:
     """Title, number, kind and size, who wrote and signed it and when."""
     number = f"number {letter.document_id}" if letter.document_id else ""
     size = f"{letter.media_type}, {len(letter.content)} bytes"
-    return joined(", ", letter.title or "Letter", number, size, letter_people(letter))
+    told = joined(", ", letter.title or "Letter", number, size, letter_people(letter))
+    return joined(". ", told, warning(active_content(letter.content)))

@@ -78,11 +78,13 @@ class Summary(Identity, frozen=True, omit_defaults=True):
 
 
 class PartLabel(msgspec.Struct, frozen=True):
-    """What a list shows of one part: its title, `sha256:<hex>` of its content, its media type with parameters; the sealed `part.label`."""
+    """What a list shows of one part: its title, `sha256:<hex>` of its content, its media type with parameters, and what
+    a PDF could do besides being read; the sealed `part.label`."""
 
     title: str
     digest: str
     media_type: str
+    active: tuple[str, ...] = ()
 
     def text_of(self, content: bytes) -> str:
         """The words of a text part in the character set that its media type names, else UTF-8; what does not fit is marked."""

@@ -25,6 +25,7 @@ from exchange.fhir.content import Content, OrganisationFacts
 from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
 from exchange.fhir.json import dump, load_strict
+from exchange.fhir.pdf_scan import active_content
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import GateResult, evaluate, expected_of, gate_input
 from exchange.gate.rules import Profile
@@ -321,7 +322,9 @@ def write_version(uow: UnitOfWork, work: Work, gathered: Gathered, prepared: Pre
     )
     uow.insert(version)
     labels = [PartLabel("Discharge document", digest_of(prepared.document), FHIR_JSON)] if prepared.document is not None else []
-    labels += [PartLabel(letter.title, digest_of(letter.content), letter.media_type) for letter in prepared.letters]
+    labels += [
+        PartLabel(letter.title, digest_of(letter.content), letter.media_type, active_content(letter.content)) for letter in prepared.letters
+    ]
     for position, (meta, label, jwe) in enumerate(zip(sealed.manifest.parts, labels, sealed.jwes, strict=True)):
         uow.insert(
             Part(

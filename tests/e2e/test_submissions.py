@@ -82,6 +82,19 @@ def test_a_pdf_with_its_json_part_reaches_the_home_byte_for_byte(service: Api) -
     assert (stays, kept(service)) == (1, 1)
 
 
+def test_a_pdf_with_a_script_travels_and_the_home_is_told(service: Api) -> None:
+    submit(service, 202, **multipart(content=PDF + b"<< /S /JavaScript /JS (x) >>\n"))
+    service.kit.drain()
+    transfer = service.kit.exchange.confirm_site("V77", HOME, service.kit.worker).id
+    service.kit.drain()
+    cookie = service.http.post(service.link(service.kit.carer)).headers["set-cookie"].split(";")[0]
+    page = service.http.get(f"/home/{transfer}", headers={"cookie": cookie}).text
+    listed = service.fhir("GET", "/fhir/DocumentReference").json()["entry"][0]["resource"]
+    document = service.fhir("GET", listed["content"][0]["attachment"]["url"]).text
+    for place in (page, document):
+        assert "This file holds a script." in place
+
+
 def test_the_same_number_with_other_bytes_is_kept_and_flagged(service: Api) -> None:
     one = submit(service, 202, **multipart()).json()
     two = submit(service, 202, **multipart(content=PDF + b"%\n")).json()

@@ -73,13 +73,15 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class LetterFacts:
-    """A letter beside the Bundle. `text` when the letter is text/plain and can be read on the page, else None."""
+    """A letter beside the Bundle. `text` when the letter is text/plain and can be read on the page, else None; `warning`: what its file
+    could do besides being read."""
 
     title: str
     media_type: str
     size_bytes: int
     url: str
     text: str | None = field(default=None, repr=False)
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ class Letter:
     text: str | None = field(repr=False)
     signed: str
     digest: str = ""
+    warning: str = ""
 
 
 def signed(one: Resource, now: datetime) -> str:
@@ -43,4 +44,6 @@ def letters_view(papers: Papers, letters: Sequence[LetterFacts], now: datetime) 
         kind = {"application/pdf": "PDF", "text/plain": "text"}.get(letter.media_type, letter.media_type)
         what = f"{kind}, {max(1, round(letter.size_bytes / 1000))} KB"
         title = letter.title or text(one, "content", 0, "attachment", "title")
-        yield Letter(title, what, letter.url, letter.text, signed(one, now) if one else "", text(one, "masterIdentifier", "value"))
+        yield Letter(
+            title, what, letter.url, letter.text, signed(one, now) if one else "", text(one, "masterIdentifier", "value"), letter.warning
+        )

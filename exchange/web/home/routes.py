@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from exchange.app import Exchange
 from exchange.directory.links import SignedIn
 from exchange.errors import NotFound
+from exchange.fhir.pdf_scan import warning
 from exchange.fhir.shape import LONDON
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.model import AnswerKind, Caller, DeliveryState, Role, Scope
@@ -191,6 +192,7 @@ def transfer_facts(opened: Opened, frame: Frame, tried: answers.Tried | None) ->
             part.size_bytes,
             f"{base}/letters/{part.id}",
             label.text_of(opened.contents[part.id]) if part.id in opened.contents else None,
+            warning(label.active),
         )
         for part, label in zip(item.parts, item.labels, strict=True)
         if part.media_type != FHIR_JSON
