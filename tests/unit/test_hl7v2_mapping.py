@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.make_mapping import PAGE, ROOT, page, rows
+from tests.make_mapping import OTHERS, PAGE, ROOT, other_page, page, rows
 
 RESOURCES = (
     "Patient|Encounter|Location|Practitioner|Organization|AllergyIntolerance|Condition|Procedure|DocumentReference|Observation|"
@@ -26,6 +26,7 @@ def paths_of_the_code() -> set[str]:
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text("utf-8") == page(), "python -m tests.make_mapping"
+    assert OTHERS.read_text("utf-8") == other_page(), "python -m tests.make_mapping"
 
 
 @pytest.mark.parametrize("path", sorted(paths_of_the_code()))
