@@ -64,8 +64,9 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
     if codes is not None and isinstance(code, str) and code in codes:
         return
     if not _SCHEME.match(system):
-        # Advice where a binding says which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
-        severity: Severity = "warning" if part.bound or part.path == "CodeableConcept.coding" else "error"
+        # Advice where a binding tells which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
+        told = part.path == "CodeableConcept.coding" or (part.bound is not None and part.bound.strength != "preferred")
+        severity: Severity = "warning" if told else "error"
         report.say(
             severity,
             "code-invalid",

@@ -72,8 +72,12 @@ class Case:
 
     @property
     def said(self) -> list[str]:
-        """What the stricter one says."""
-        return [f"{i[2]} {i[1]} {i[3]}" for i in self.engine if i[0] in BAD] if self.engine_refuses else self.ours
+        """What the stricter one says, without what the engine says of a narrative that it could not read."""
+        if not self.engine_refuses:
+            return self.ours
+        found = [f"{i[2]} {i[1]} {i[3]}" for i in self.engine if i[0] in BAD]
+        unread = any("Error parsing XHTML" in text for text in found)
+        return [text for text in found if not (unread and "Narrative#txt-" in text)]
 
     @property
     def differs(self) -> bool:

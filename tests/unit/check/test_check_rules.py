@@ -96,6 +96,7 @@ TWINS: list[tuple[str, str, Any, Any]] = [
     ("code-unknown", "Patient.maritalStatus.coding[0]", *(
         patient(maritalStatus={"coding": [{"system": HL7 + "v3-MaritalStatus", "code": code}]}) for code in ("ZZ", "M")
     )),
+    ("system-relative", "Patient.meta.tag[0].system", *(patient(meta={"tag": [{"system": f"{start}//x", "code": "y"}]}) for start in ("", "http:"))),
     ("format", "Patient.meta.profile[0]", patient(meta={"profile": ["x"]}), patient(meta={"profile": ["urn:x"]})),
     ("binding-required", "Patient.language", patient(language="no language"), patient(language="cy-GB")),
     ("ucum", "Observation.value.ofType(Quantity).code", *(
