@@ -17,7 +17,7 @@ from exchange.check.words import RULE_WORDS
 DEPTH = 100  # nested objects
 OBJECTS = 500_000  # objects in all
 # What an invariant raises over a structure that is damaged, which has an issue of its own.
-DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
+DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError, RecursionError)
 # What some types obey beyond structure and invariants.
 HOOKS: dict[str, Callable[[Report, dict[str, Any], Element, Where], None]] = {
     "Attachment": codes.attachment,

@@ -257,3 +257,11 @@ def test_words_that_a_page_does_not_show_are_no_words() -> None:
     for div, blank in (("<p><![CDATA[a]]></p>", True), ("<p><![CDATA[a]]> b</p>", False), ("<!-- <![CDATA[ -->b<!-- ]]> -->", False)):
         text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div}</div>'}
         assert ("txt-2" in {issue.rule for issue in CHECKER.check(patient(text=text))}) is blank, div
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:a()", " javascript:a()", "java&#10;script:a()", "&#106;avascript:a()", "JavaScript&#9;:a()", "data:text/html,a"]
+)
+def test_links_that_run_are_refused_however_they_are_written(link: str) -> None:
+    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p><a href="{link}">a</a></p></div>'}
+    assert "txt-1" in {issue.rule for issue in CHECKER.check(patient(text=text))}
