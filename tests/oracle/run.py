@@ -38,6 +38,7 @@ OURS = {
     r"not-xhtml ": "we: Narrative.div is an XHTML fragment: one div, well-formed (narrative.html); the engine mends it in silence",
     r"binding-required .*ValueSet/(all-languages|mimetypes),": "we: required sets and maximum sets bind (terminologies.html)",
     r"empty .*An empty array": "we: arrays are never empty (json.html)",
+    r"binding-required .*The code has no system": "we: a code without a system means nothing, and is in no value set",
     r"ucum ": "we: the code is no unit of UCUM; the engine sees it in some places and not in others",
     r"reference-target ": "we: the reference itself names a type that may not stand there",
 }

@@ -97,6 +97,9 @@ TWINS: list[tuple[str, str, Any, Any]] = [
         patient(maritalStatus={"coding": [{"system": HL7 + "v3-MaritalStatus", "code": code}]}) for code in ("ZZ", "M")
     )),
     ("system-relative", "Patient.meta.tag[0].system", *(patient(meta={"tag": [{"system": f"{start}//x", "code": "y"}]}) for start in ("", "http:"))),
+    ("reference-form", "Patient.managingOrganization.reference", *(
+        patient(managingOrganization={"reference": f"urn:uuid:0b1e5a3c{gap}-5a5f-4c0e-9f1a-0d6c2a3b4c5d"}) for gap in ("\t", "")
+    )),
     ("format", "Patient.meta.profile[0]", patient(meta={"profile": ["x"]}), patient(meta={"profile": ["urn:x"]})),
     ("binding-required", "Patient.language", patient(language="no language"), patient(language="cy-GB")),
     ("ucum", "Observation.value.ofType(Quantity).code", *(
