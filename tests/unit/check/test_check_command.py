@@ -121,7 +121,7 @@ def test_values_are_quoted_when_asked_for_alone(tmp_path: Path, capsys: pytest.C
     __main__.main(["--with-values", str(path)])
     out = capsys.readouterr().out
     assert 'Patient.gender = "Zaphod": The code' in out
-    assert "Patient.multipleBirth.ofType(integer) = 1.5: Not a integer" in out
+    assert "Patient.multipleBirth.ofType(integer) = 1.5: Not a valid integer" in out
     assert 'Patient.birthDate.id = "": ' in out
     assert f'Patient.name[1].use = "{"y" * 199}...: ' in out
     __main__.main(["--with-values", "--format", "json", str(path)])
