@@ -145,8 +145,9 @@ class Walk(Report):
         if node.rules:
             self._obey(node.rules, found, where, node.path)
         if node.guarded and not node.guarded.keys().isdisjoint(found):
-            for key in node.guarded.keys() & found.keys():
-                self._obey(node.guarded[key], found, where, node.path)
+            for key, rules in node.guarded.items():
+                if key in found:
+                    self._obey(rules, found, where, node.path)
         if element is not None and (hook := HOOKS.get(node.type)):
             hook(self, found, element, where)
 

@@ -88,7 +88,7 @@ def peers(raw: bytes, peer_python: str, peer_package: str) -> None:
         print("pyfhircheck: not run (--peer-python and --peer-package name its environment and UK Core as a local package)")
         return
     path = Path(__file__).parent / "peer_pyfhircheck.py"
-    done = subprocess.run([peer_python, str(path), peer_package], input=raw, capture_output=True, check=False)
+    done = subprocess.run([peer_python, str(path), peer_package], input=raw, capture_output=True, cwd=peer_package, check=False)
     said = [text for text in done.stdout.decode().splitlines() if text.startswith("pyfhircheck")]  # it prints traces, too
     print("\n".join(said) or f"pyfhircheck: failed: {done.stderr.decode().strip().splitlines()[-1:]}")
 
