@@ -39,6 +39,7 @@ OURS = {
     r"binding-required .*ValueSet/(all-languages|mimetypes),": "we: required sets and maximum sets bind (terminologies.html)",
     r"empty .*An empty array": "we: arrays are never empty (json.html)",
     r"binding-required .*The code has no system": "we: a code without a system means nothing, and is in no value set",
+    r"profile-type ": "we: the engine says the same of the resource alone, and inside a Bundle only where elements differ",
     r"ucum ": "we: the code is no unit of UCUM; the engine sees it in some places and not in others",
     r"reference-target ": "we: the reference itself names a type that may not stand there",
 }
