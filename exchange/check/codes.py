@@ -31,7 +31,14 @@ def bound_object(report: Report, value: dict[str, Any], part: Element, bound: Bo
     codings = items(value, "coding") if part.type == "CodeableConcept" else [value]
     pairs = [(one.get("system"), one["code"]) for one in codings if type(one) is dict and type(one.get("code")) is str]
     if pairs:
-        _verdict(report, bound, lambda values: [values.has(*pair) for pair in pairs], where)
+        bare = all(system is None for system, _ in pairs)
+        _verdict(
+            report,
+            bound,
+            lambda values: [values.has(*pair) for pair in pairs],
+            where,
+            "The code has no system, so it" if bare else "The code",
+        )
     elif bound.strength == "required" and value:  # words alone are right for every other binding
         report.say("error", "code-invalid", where, f"{part.path} needs a code from {bound.url}", "binding-required")
 
@@ -41,7 +48,7 @@ def bound_code(report: Report, value: str, bound: Bound, where: Where) -> None:
     _verdict(report, bound, lambda values: [values.has_code(value)], where)
 
 
-def _verdict(report: Report, bound: Bound, ask: Callable[[ValueSet], list[bool | None]], where: Where) -> None:
+def _verdict(report: Report, bound: Bound, ask: Callable[[ValueSet], list[bool | None]], where: Where, what: str = "The code") -> None:
     """`ask`: whether each code is in a value set; None where that cannot be said."""
     for values, strength in bound.demands:
         found = ask(values) if values else [None]
@@ -50,7 +57,7 @@ def _verdict(report: Report, bound: Bound, ask: Callable[[ValueSet], list[bool |
         url = values.url if values else bound.url
         if None not in found:
             severity, words = _SAID[strength]
-            report.say(severity, "code-invalid", where, f"The code is not in the value set {url}, and {words}", f"binding-{strength}")
+            report.say(severity, "code-invalid", where, f"{what} is not in the value set {url}, and {words}", f"binding-{strength}")
         elif strength != "preferred":
             report.unsure("binding-not-checked", url, where, f"codes against the {strength} value set {url}, which cannot be listed here")
 
@@ -64,8 +71,9 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
     if codes is not None and isinstance(code, str) and code in codes:
         return
     if not _SCHEME.match(system):
-        # Advice where a binding says which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
-        severity: Severity = "warning" if part.bound or part.path == "CodeableConcept.coding" else "error"
+        # Advice where a binding tells which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
+        told = part.path == "CodeableConcept.coding" or (part.bound is not None and part.bound.strength != "preferred")
+        severity: Severity = "warning" if told else "error"
         report.say(
             severity,
             "code-invalid",

@@ -9,7 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from exchange.check.checker import Checker, UnknownProfile
 from exchange.check.issue import Issue, as_outcome
@@ -20,6 +22,7 @@ FORMATS = ("text", "json", "outcome")
 CLEAN, ISSUES, UNREADABLE = 0, 1, 3
 _SUFFIXES = (".json", ".xml")
 _STEP = re.compile(r"(\w+)(?:\.ofType\((\w+)\))?(?:\[(\d+)\])?")
+_LARGEST = Decimal("1e300")
 _QUOTED = 200  # characters of a value that is quoted
 _MAX_BYTES = 256 * 1024 * 1024
 
@@ -97,65 +100,67 @@ def check(
     `seen` is called after each file (for a progress bar). With no file at all the code is 3. An unknown profile is 3, too, and is said.
     """
     checker = Checker.load()
-    results: list[Checked] = []
+    exits: Counter[int] = Counter()
+    severities: Counter[str] = Counter()
     try:
         for path in files(paths):
-            results.append(check_file(checker, path, profiles, keep=values))
+            result = check_file(checker, path, profiles, keep=values)
+            exits[result.exit_code] += 1
+            severities.update(issue.severity for issue in result.issues)
+            for line in _FORMATS[form](result):
+                write(line + "\n")
             if seen:
-                seen(results[-1])
+                seen(result)
     except UnknownProfile as unknown:
         write(f"{unknown.diagnostics()}\n")
         return UNREADABLE
-    if not results:
+    if not exits:
         write("No FHIR file (.json, .xml) was found there.\n")
         return UNREADABLE
-    for part in _FORMATS[form](results):
-        write(part + "\n")
-    return max(result.exit_code for result in results)
+    if form == "text":
+        total = exits.total()
+        said = ", ".join(f"{severities[one]} {one}" for one in ("fatal", "error", "warning", "information") if severities[one])
+        verdicts = f"{exits[CLEAN]} without errors, {exits[ISSUES]} with errors, {exits[UNREADABLE]} not readable"
+        write(f"{total} file{'s' * (total > 1)}: {verdicts}; issues: {said or 'none'}\n")
+    return max(exits)
+
+
+def _plain(number: Any) -> object:
+    """A Decimal as JSON writes numbers; one that a float cannot hold, in quotes."""
+    return float(number) if abs(number) < _LARGEST else str(number)
 
 
 def _quoted(result: Checked, issue: Issue) -> str:
     if result.resource is None:
         return ""
-    text = json.dumps(value_at(result.resource, issue.expression), default=float)
+    text = json.dumps(value_at(result.resource, issue.expression), default=_plain)
     return f" = {text if len(text) <= _QUOTED else text[:_QUOTED] + '...'}"
 
 
-def _text(results: list[Checked]) -> Iterator[str]:
-    for result in results:
-        if result.unreadable:
-            yield f"{result.path}: not readable: {result.unreadable}"
-        for issue in result.issues:
-            place = f"{issue.expression or '(the whole)'}{_quoted(result, issue)}"
-            yield f"{result.path}: {issue.severity}: {place}: {issue.text} [{issue.rule}]"
-    counts = Counter(issue.severity for result in results for issue in result.issues)
-    said = ", ".join(f"{counts[severity]} {severity}" for severity in ("fatal", "error", "warning", "information") if counts[severity])
-    codes = Counter(result.exit_code for result in results)
-    verdicts = f"{codes[CLEAN]} without errors, {codes[ISSUES]} with errors, {codes[UNREADABLE]} not readable"
-    yield f"{len(results)} file{'s' * (len(results) > 1)}: {verdicts}; issues: {said or 'none'}"
+def _text(result: Checked) -> Iterator[str]:
+    if result.unreadable:
+        yield f"{result.path}: not readable: {result.unreadable}"
+    for issue in result.issues:
+        place = f"{issue.expression or '(the whole)'}{_quoted(result, issue)}"
+        yield f"{result.path}: {issue.severity}: {place}: {issue.text} [{issue.rule}]"
 
 
-def _json(results: list[Checked]) -> Iterator[str]:
-    for result in results:
-        issues = [
-            {"severity": one.severity, "code": one.code, "expression": one.expression, "rule": one.rule, "text": one.text}
-            | ({"value": value_at(result.resource, one.expression)} if result.resource is not None else {})
-            for one in result.issues
-        ]
-        yield json.dumps(
-            {"file": str(result.path), "exit": result.exit_code, "unreadable": result.unreadable or None, "issues": issues}, default=float
-        )
+def _json(result: Checked) -> Iterator[str]:
+    issues = [
+        {"severity": one.severity, "code": one.code, "expression": one.expression, "rule": one.rule, "text": one.text}
+        | ({"value": value_at(result.resource, one.expression)} if result.resource is not None else {})
+        for one in result.issues
+    ]
+    said = {"file": str(result.path), "exit": result.exit_code, "unreadable": result.unreadable or None, "issues": issues}
+    yield json.dumps(said, default=_plain)
 
 
-def _outcome(results: list[Checked]) -> Iterator[str]:
-    for result in results:
-        issues = result.issues
-        if result.unreadable:
-            issues = (Issue("fatal", "structure", "", result.unreadable, "unreadable"),)
-        yield json.dumps(as_outcome(issues))
+def _outcome(result: Checked) -> Iterator[str]:
+    unreadable = (Issue("fatal", "structure", "", result.unreadable, "unreadable"),)
+    yield json.dumps(as_outcome(unreadable if result.unreadable else result.issues))
 
 
-_FORMATS: dict[str, Callable[[list[Checked]], Iterator[str]]] = {"text": _text, "json": _json, "outcome": _outcome}
+_FORMATS: dict[str, Callable[[Checked], Iterator[str]]] = {"text": _text, "json": _json, "outcome": _outcome}
 
 
 def list_profiles(write: Callable[[str], object], contains: str = "") -> int:

@@ -75,6 +75,8 @@ class Places:
         """(target, type as the text tells it, what is wrong)."""
         if text in self.by_url:
             return self.by_url[text], None, None
+        if any(letter.isspace() for letter in text):
+            return None, None, ("error", "reference-form", "A reference is a URI: it holds no space")
         if SCHEME.match(text):
             if text.startswith(("urn:uuid:", "urn:oid:")):
                 words = "No entry has this urn as its fullUrl, and a urn can be found nowhere else"
@@ -85,8 +87,6 @@ class Places:
         if not local:
             if "?" in text and self.bundle and self.bundle.get("type") in ("transaction", "batch"):
                 return None, None, None
-            if any(letter.isspace() for letter in text):
-                return None, None, ("error", "reference-form", "A reference is a URI: it holds no space")
             severity: Severity = "error" if self.bundle else "warning"
             return None, None, (severity, "reference-form", "A reference is absolute, #id, or Type/id: this one cannot be followed")
         base = REST.fullmatch(self._base)

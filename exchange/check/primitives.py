@@ -71,7 +71,7 @@ class Primitives:
         """None for a right value, else (rule, words)."""
         match value:
             case bool():
-                return None if name == "boolean" else ("type", f"A {name} is needed here, not true or false")
+                return None if name == "boolean" else ("type", f"A value of type {name} is needed here, not true or false")
             case int() | float() | Decimal() if name in NUMBERS:
                 return _number_fault(name, value)
             case str() if name not in NUMBERS and name != "boolean":
@@ -81,9 +81,9 @@ class Primitives:
                     return "empty", "An empty string: leave the element out"
                 if name in _STRINGS and self.accept(name)(_UNWISE.sub("x", value)):
                     return "control-character", "A control character should not stand in a text, and cannot in XML"
-                return "format", f"Not a {name}: {_FORMS.get(name, 'see its definition')}"
+                return "format", f"Not a valid {name}: {_FORMS.get(name, 'see its definition')}"
         kind = "true or false, without quotes" if name == "boolean" else "a number, without quotes" if name in NUMBERS else "a string"
-        return "type", f"A {name} is needed here: {kind}"
+        return "type", f"A value of type {name} is needed here: {kind}"
 
 
 def _base64(value: str) -> bool:
@@ -104,5 +104,5 @@ def _number_fault(name: str, value: int | float | Decimal) -> tuple[str, str] | 
         return None if finite else ("format", "Not a decimal: NaN and Infinity are none")
     low, high = _RANGES[name]
     if not isinstance(value, int):
-        return "format", f"Not a {name}: a whole number without point or exponent"
-    return None if low <= value <= high else ("format", f"Not a {name}: {low} to {high}")
+        return "format", f"Not a valid {name}: a whole number without point or exponent"
+    return None if low <= value <= high else ("format", f"Not a valid {name}: {low} to {high}")

@@ -116,7 +116,7 @@ class Terms:
         """None for a code system that the tables do not hold completely."""
         if url not in self._systems:
             record = self._record("codesystem", url)
-            if record is None and len(self._systems) > _KEPT:
+            if record is None and (len(self._systems) > _KEPT or len(url) > 200):
                 return None
             self._systems[url] = CodeSystem(record) if record else None
         return self._systems[url]

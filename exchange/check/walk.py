@@ -17,7 +17,7 @@ from exchange.check.words import RULE_WORDS
 DEPTH = 100  # nested objects
 OBJECTS = 500_000  # objects in all
 # What an invariant raises over a structure that is damaged, which has an issue of its own.
-DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
+DAMAGED = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError, RecursionError)
 # What some types obey beyond structure and invariants.
 HOOKS: dict[str, Callable[[Report, dict[str, Any], Element, Where], None]] = {
     "Attachment": codes.attachment,
@@ -145,8 +145,9 @@ class Walk(Report):
         if node.rules:
             self._obey(node.rules, found, where, node.path)
         if node.guarded and not node.guarded.keys().isdisjoint(found):
-            for key in node.guarded.keys() & found.keys():
-                self._obey(node.guarded[key], found, where, node.path)
+            for key, rules in node.guarded.items():
+                if key in found:
+                    self._obey(rules, found, where, node.path)
         if element is not None and (hook := HOOKS.get(node.type)):
             hook(self, found, element, where)
 

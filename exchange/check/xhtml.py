@@ -53,7 +53,7 @@ _XMLNS = f' xmlns="{xml.XHTML}"'
 _UNSEEN = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<[^>]*>", re.DOTALL)
 _END = ("end",)
 _SPACE = " \t\r\n"
-_BAD_LINK = re.compile(r"\s*(?:javascript|vbscript|data:text)", re.IGNORECASE)
+_BAD_LINK = re.compile("javascript|vbscript|data:text", re.IGNORECASE)  # of a link without its white space, which browsers skip
 NOT_XHTML, ACTIVE, BLANK = "not-xhtml", "txt-1", "txt-2"
 
 
@@ -114,7 +114,7 @@ def _right_place(parent: str, tag: str) -> bool:
 def _right_attribute(tag: str, name: str, value: str) -> bool:
     if name not in _ATTRIBUTES and name not in _OWN.get(tag, "").split():
         return False
-    return name not in ("href", "src", "cite", "longdesc") or not _BAD_LINK.match(value)
+    return name not in ("href", "src", "cite", "longdesc") or not _BAD_LINK.match("".join(value.split()))
 
 
 def _judge(div: str) -> tuple[list[tuple[str, str]], list[str]]:

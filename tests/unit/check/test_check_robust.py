@@ -88,6 +88,9 @@ def test_loops_and_nested_lists_where_rules_look_around() -> None:
     loop["identifier"] = [{"system": nested, "value": "x"}, loop]
     assert "bounds" in {issue.rule for issue in CHECKER.check(loop)}
     CHECKER.check({"resourceType": "Questionnaire", "status": "draft", "item": nested, "contained": nested})
+    concept = {"coding": [{"system": nested, "code": nested}]}
+    CHECKER.check({"resourceType": "Observation", "valueString": "x", "code": concept, "component": [{"code": concept}]})
+    CHECKER.check({"resourceType": "Bundle", "type": "document", "entry": [{"fullUrl": nested, "resource": {"resourceType": "Basic"}}]})
 
 
 @pytest.mark.parametrize("size", [20_000])

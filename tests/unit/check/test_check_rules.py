@@ -96,6 +96,10 @@ TWINS: list[tuple[str, str, Any, Any]] = [
     ("code-unknown", "Patient.maritalStatus.coding[0]", *(
         patient(maritalStatus={"coding": [{"system": HL7 + "v3-MaritalStatus", "code": code}]}) for code in ("ZZ", "M")
     )),
+    ("system-relative", "Patient.meta.tag[0].system", *(patient(meta={"tag": [{"system": f"{start}//x", "code": "y"}]}) for start in ("", "http:"))),
+    ("reference-form", "Patient.managingOrganization.reference", *(
+        patient(managingOrganization={"reference": f"urn:uuid:0b1e5a3c{gap}-5a5f-4c0e-9f1a-0d6c2a3b4c5d"}) for gap in ("\t", "")
+    )),
     ("format", "Patient.meta.profile[0]", patient(meta={"profile": ["x"]}), patient(meta={"profile": ["urn:x"]})),
     ("binding-required", "Patient.language", patient(language="no language"), patient(language="cy-GB")),
     ("ucum", "Observation.value.ofType(Quantity).code", *(
@@ -256,3 +260,11 @@ def test_words_that_a_page_does_not_show_are_no_words() -> None:
     for div, blank in (("<p><![CDATA[a]]></p>", True), ("<p><![CDATA[a]]> b</p>", False), ("<!-- <![CDATA[ -->b<!-- ]]> -->", False)):
         text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{div}</div>'}
         assert ("txt-2" in {issue.rule for issue in CHECKER.check(patient(text=text))}) is blank, div
+
+
+@pytest.mark.parametrize(
+    "link", ["javascript:a()", " javascript:a()", "java&#10;script:a()", "&#106;avascript:a()", "JavaScript&#9;:a()", "data:text/html,a"]
+)
+def test_links_that_run_are_refused_however_they_are_written(link: str) -> None:
+    text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p><a href="{link}">a</a></p></div>'}
+    assert "txt-1" in {issue.rule for issue in CHECKER.check(patient(text=text))}
