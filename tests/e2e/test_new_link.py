@@ -1,6 +1,7 @@
 """ "Send me a new link" over real SMTP: who gets one, what a stranger sees, and servers that refuse, hang or show a wrong certificate."""
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -21,8 +22,9 @@ from exchange.config import Settings, load_settings
 from exchange.directory.entries import add_person, deactivate_person
 from exchange.errors import Refused, Unavailable
 from exchange.model import PersonRole
+from exchange.notices.new_link import send_new_link
 from exchange.notices.smtp import SmtpMailer, mailer_of
-from exchange.records import Link
+from exchange.records import Link, Person, Sealed
 from exchange.web.app import make_app
 from tests.app_kit import HOME
 from tests.e2e.api_kit import api
@@ -166,3 +168,25 @@ def test_a_server_that_hangs_is_away() -> None:
 def test_settings_that_do_not_fit(url: str) -> None:
     with pytest.raises(Refused, match="mail_setting"):
         mailer_of(load_settings({}, smtp_url=url, mail_from="w@h.test"))
+
+
+def test_a_person_from_before_the_index_is_still_found_and_a_stranger_opens_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = list[str]()
+
+    class Book:
+        def send(self, address: str, subject: str, body: str, id: str = "") -> None:
+            sent.append(address)
+
+    with api(tmp_path) as found:
+        store = found.kit.exchange.store
+        old = store.read(lambda uow: uow.get(Person, found.kit.carer))
+        assert old is not None
+        store.write(lambda uow: uow.replace(old, registered=None))
+        for _ in range(2):
+            send_new_link(store, Book(), "https://x.test", " AMA@test.example ", lambda: ("secret", os.urandom(32)))
+        assert sent == ["ama@test.example"] * 2
+        assert store.read(lambda uow: uow.count(Person, registered=None)) == 0
+        monkeypatch.setattr(Sealed, "text", lambda self: pytest.fail("a stranger's question opened an address"))
+        send_new_link(store, Book(), "https://x.test", "nobody@test.example", lambda: ("secret", os.urandom(32)))

@@ -1,6 +1,8 @@
 """Notices over a real SMTP server with STARTTLS: who is told what, once, without a word about a person, and who is next."""
 
+import os
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +22,10 @@ from exchange.notices.send import GIVE_UP_AFTER, Notifier, bounced
 from exchange.notices.smtp import mailer_of
 from exchange.records import Hold, Notice, Transfer
 from tests.app_kit import HOME, HOSPITAL, Died, Kit, dies_at, kit
+from tests.databases import sqlite_only
 from tests.e2e.test_new_link import Postbox, mail_server
 from tests.e2e.test_tls import Authority
+from tests.service_kit import WARDPOST, running_service, wait_until
 
 BASE = "https://wardpost.test"
 NAMES = re.compile("Trialman|Winifred|Testcase|999|NHS number [0-9]|Ward 2", re.IGNORECASE)
@@ -328,3 +332,42 @@ def test_every_kind_of_hold_has_a_ladder_that_ends_with_who_is_there_at_night() 
     for kind in HoldKind:
         assert len(LADDERS[kind]) > 1
         assert not LADDERS[kind][-1].is_by_day
+
+
+def run(folder: Path, *arguments: str, said: str = "") -> str:
+    command = [WARDPOST, *arguments, "--data", str(folder / "data")] if arguments[-1] != "policy" else [WARDPOST, *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, "COLUMNS": "250"}, input=said, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@sqlite_only
+def test_the_commands_list_explain_and_take_bounces(tmp_path: Path) -> None:
+    with desk(tmp_path) as found:
+        transfer = found.kit.story(0)
+        found.tick()
+        ids = [row.id for row in found.notices(state="sent")]
+    listed = run(tmp_path, "notices", "list", transfer)
+    assert all(id in listed for id in ids)
+    assert "ama@" not in listed
+    assert "Nobody was told" in run(tmp_path, "notices", "list", "nothing")
+    assert "waits-2" in run(tmp_path, "notices", "policy")
+    report = f"To: wardpost@hospital.test\nSubject: Undelivered\n\nMessage-ID: <{ids[0]}@hospital.test>\n<{transfer}@x.test>\n"
+    assert run(tmp_path, "notices", "bounced", said=report).startswith("1 marked")
+    assert run(tmp_path, "notices", "bounced", said=report).startswith("0 marked")
+    assert "mail_bounced" in run(tmp_path, "notices", "list", transfer)
+
+
+@pytest.mark.services
+def test_a_running_service_sends_by_itself(tmp_path: Path) -> None:
+    box = Postbox()
+    with mail_server(box) as port:
+        mail = {"WARDPOST_SMTP_URL": f"smtp://127.0.0.1:{port}", "WARDPOST_MAIL_FROM": "w@h.test", "WARDPOST_TEAM_ADDRESS": "team@h.test"}
+        with running_service(tmp_path, **mail) as service:
+            service.cli("people", "add", "Rob Test", "--org", "RZZ01", "--role", "site_manager", "--email", "rob@h.test")
+            service.mllp(b"MSH|^~\\&|X|Y|||1||ADT^A01|ID1|T|2.4\r")
+            wait_until(lambda: bool(box.taken), "the e-mail", 60)
+            assert box.taken[0].rcpt_tos[0] in ("team@h.test", "rob@h.test")  # by the hour of the day
+            assert "A message could not be read" in box.texts()[0]

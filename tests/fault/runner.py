@@ -41,6 +41,7 @@ from exchange.intake.folder import WatchedFolder
 from exchange.mailbox.collect import open_content
 from exchange.mailbox.deliver import GROUP
 from exchange.model import AnswerKind, Caller, DeliveryState, PersonRole
+from exchange.notices.send import Notifier
 from exchange.ports import UnitOfWork
 from exchange.records import (
     Answer,
@@ -49,6 +50,7 @@ from exchange.records import (
     BusOffset,
     Delivery,
     Hold,
+    Notice,
     Organisation,
     OutboxEvent,
     Part,
@@ -161,6 +163,7 @@ class Story:
             self.step("release hold", lambda: self.settle_hold(lambda hold: exchange.release_hold(hold, worker, "discarded")))
             self.step("erase", lambda: (str(exchange.erase_due()), ""))
             self.drain()
+        Notifier(store, self, "https://wardpost.test", "team@test.example", exchange.fail).work_once()
 
     def settle_hold(self, act: Callable[[str], object]) -> tuple[str, str]:
         """Who was not told looks whether it is still open."""
@@ -168,6 +171,20 @@ class Story:
             if hold.submission_id is not None:
                 act(hold.id)
         return "", ""
+
+    def send(self, address: str, subject: str, body: str, id: str = "") -> None:
+        """The mail server of the story: what was handed over outlives the process."""
+        with (self.folder / "mail").open("a") as mail:
+            mail.write(id + "\n")
+            mail.flush()
+            os.fsync(mail.fileno())
+
+    def _mail(self, uow: UnitOfWork) -> list[int]:
+        """Notices that are left, that are marked and never went, and e-mails beyond one for each and one more for each death."""
+        went = Counter((self.folder / "mail").read_text().split())
+        sent = {row.id for row in uow.find(Notice, state="sent")}
+        deaths = len((self.folder / "lives").read_text()) - 1
+        return [uow.count(Notice, state="due"), len(sent - set(went)), max(0, went.total() - len(went) - deaths)]
 
     def lay_down(self, sender: Sender, name: str, raw: bytes) -> tuple[str, str]:
         """Into the watched folder, unless it was taken in an earlier life or still lies there; the stub says what became of it."""
@@ -227,6 +244,7 @@ class Story:
             "disclosed": sorted({row.detail_id for row in uow.find(AuditEvent) if row.type.endswith(".collected")}),
             "parts": {row.id: row.version_id for row in uow.find(Part)},
             "holds": sorted([row.kind, row.code, row.resolution or ""] for row in uow.find(Hold)),
+            "mail": self._mail(uow),
             "waiting": [uow.count(Work), uow.count(OutboxEvent, state="new"), uow.count(BusEntry, position__gt=passed)],
             "findings": sorted(str(finding) for finding in check_all(uow, self.exchange.environment)),
         }

@@ -75,7 +75,7 @@ def wrong_with(here: dict[str, Any], there: dict[str, Any]) -> list[str]:
 
     Ids are compared within one story, everything else between the two.
     """
-    same = ("stopped", "mailboxes", "versions", "holds", "aside", "waiting", "findings")
+    same = ("stopped", "mailboxes", "versions", "holds", "aside", "mail", "waiting", "findings")
     wrong = [f"{name}: {here[name]}, not {there[name]}" for name in same if here[name] != there[name]]
     told = {row["step"]: row for row in here["believed"]}
     if sorted(told) != sorted(row["step"] for row in there["believed"]) or len(told) != len(here["believed"]):
@@ -113,6 +113,7 @@ def test_the_whole_story_is_worth_interrupting(whole: dict[str, Any]) -> None:
     assert len(whole["answers"]) == 3
     assert whole["findings"] == []
     assert whole["waiting"] == [0, 0, 0]
+    assert whole["mail"] == [0, 0, 0]
     assert wrong_with(whole, whole) == []
 
 
