@@ -193,8 +193,14 @@ def senders_add(
 ) -> None:
     """Enter or change one feed. A running service takes it up within a second."""
     from exchange.directory.entries import add_sender
+    from exchange.directory.profiles import parse_profile
+    from exchange.errors import Refused
+    from exchange.gate.rules import RULES
 
     text = profile.read_text(encoding="utf-8") if profile else "{}"
+    if unknown := set(parse_profile(text).does_not_send) - {rule.id for rule in RULES}:
+        step = "List the rules: wardpost rules list"
+        raise Refused("profile", f"does_not_send names no rule: {', '.join(sorted(unknown))}.", next_step=step)
     with service(data) as exchange:
         way = "folder" if folder else channel
         sender = exchange.store.write(lambda uow: add_sender(uow, name, org, way, port, text, str(folder or "")))

@@ -14,10 +14,13 @@ Format = Annotated[str, typer.Option("--format", help="text or json.")]
 
 
 def _as_json() -> dict[str, object]:
-    from exchange.gate.rows import not_yet_evaluated
+    from exchange.gate.rows import SOURCES, not_yet_evaluated, rows_of
     from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES
 
-    shown = [{name: value for name, value in rule._asdict().items() if name != "verdict"} for rule in RULES]
+    shown = [
+        {name: value for name, value in rule._asdict().items() if name != "verdict"} | {"source": SOURCES[rows_of(rule.row)[0]]}
+        for rule in RULES
+    ]
     later = [{"row": row, "what": words} for row, words in not_yet_evaluated()]
     whole = {"rule_set": RULE_SET, "version": RULE_SET_VERSION, "rules": shown, "not_yet_evaluated": later}
     found: dict[str, object] = json.loads(json.dumps(whole))  # as a file of another version holds it: lists, not tuples
@@ -33,7 +36,9 @@ def rules_list(form: Format = "text") -> None:
     if form == "json":
         print(json.dumps(_as_json(), indent=1, ensure_ascii=False))
         return
-    rows: list[tuple[str, ...]] = [(rule.id, rule.row, rule.force, rule.owner, rule.what) for rule in RULES]
+    rows: list[tuple[str, ...]] = [
+        (rule.id, rule.row, "; ".join(filter(None, (rule.force, _words(rule.force_for)))), rule.owner, rule.what) for rule in RULES
+    ]
     rows += [("–", row, "–", "–", f"not yet evaluated: {words}") for row, words in not_yet_evaluated()]
     show("Rules", ("id", "row", "force", "owner", "what"), rows, "")
 
@@ -42,16 +47,21 @@ def rules_list(form: Format = "text") -> None:
 def rules_show(rule_id: Annotated[str, typer.Argument(metavar="ID", help="As `rules list` names it.")], form: Format = "text") -> None:
     """One rule in full."""
     from exchange.errors import NotFound
-    from exchange.gate.rules import RULES
+    from exchange.fhir.shape import parts
 
-    rule = next((rule for rule in RULES if rule.id == rule_id), None)
+    rule = next((rule for rule in parts(_as_json(), "rules") if rule["id"] == rule_id), None)
     if rule is None:
         raise NotFound("rule", "No rule has this id.", next_step="List them: wardpost rules list")
-    members = {name: value for name, value in rule._asdict().items() if name != "verdict"}
     if form == "json":
-        print(json.dumps(members, indent=1, ensure_ascii=False))
+        print(json.dumps(rule, indent=1, ensure_ascii=False))
         return
-    print("\n".join(f"{name:15} {value}" for name, value in members.items()))
+    print("\n".join(f"{name:15} {_words(value)}" for name, value in rule.items()))
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {each or 'does not apply'}" for name, each in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def override(

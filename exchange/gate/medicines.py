@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from exchange.fhir.shape import parts
+from exchange.fhir.shape import parts, text
 from exchange.fhir.words import medicine_name
 from exchange.gate.critical import critical_classes
 from exchange.gate.facts import MET, GateInput, State, Verdict, missing, not_established
@@ -119,7 +119,9 @@ def held_restart(facts: GateInput) -> Verdict:
     silent = [line.medicine for line in lines if line.status == "held" and not line.restart]
     told = {line.medicine for line in lines}
     held = [medicine for medicine in facts.content.medicines if medicine.change == "held" and medicine_name(medicine) not in told]
-    silent += [medicine_name(medicine) for medicine in held if not parts(medicine.resource, "note")]
+    beside = {line.note for line in facts.content.stated.critical or ()}  # a tick's note says other things
+    notes = {id(medicine): {text(note, "text") for note in parts(medicine.resource, "note")} - beside for medicine in held}
+    silent += [medicine_name(medicine) for medicine in held if not notes[id(medicine)]]
     if silent:
         return missing(_named(("Who restarts it and when is not said", silent)))
     is_told = facts.content.has_list or (changes is not None and (changes.nothing_changed or lines))

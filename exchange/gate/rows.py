@@ -21,6 +21,38 @@ ROWS = {
     "41": "belongings and bag", "42": "transport", "43": "family told, consent to share", "44": "funding and placement",
     "45": "copies sent", "46": "version, what it replaces, digest",
 }  # fmt: skip
+# Where it is asked for in public, by row; "our judgement" where nothing public was found.
+SOURCES = {
+    "01": "NICE SC1 and NG5; NHS Discharge Medicines Service, minimum data",
+    "02": "ODS: a single-site provider has two codes",
+    "03": "Transfer of Care R4 guide: discharge date 1..1",
+    "05": "CQC: medicines reconciliation",
+    "06": "ITK3 eDischarge: discharging details",
+    "07": "NHS Discharge Medicines Service: contact for queries",
+    "08": "NICE NG5",
+    "09": "PRSB eDischarge summary: clinical summary, diagnoses",
+    "10": "Transfer of Care R4 guide: allergies mandatory; SNOMED CT 716186003, 409137002",
+    "11": "NICE SC1 and QS85",
+    "12": "NICE NG5; NHS Discharge Medicines Service",
+    "13": "NICE NG5: what it is taken for",
+    "16": "NICE NG5: date and time of the last dose",
+    "17": "our judgement: the hospital's own words, never worked out",
+    "18": "Parkinson's UK: within 30 minutes",
+    "19": "NHS Standard Contract: 7 days",
+    "20": "CQC: controlled drugs in adult social care",
+    "21": "HSSIB 2025: insulin after discharge",
+    "22": "HSIB: two anticoagulants",
+    "24": "PRSB: plan and requested actions",
+    "26": "Code of practice on the prevention of infections, criterion 4",
+    "27": "RNAO: transfer content",
+    "28": "DHSC: delays for equipment",
+    "33": "HSSIB 2025: catheter",
+    "34": "CQC: enteral feeding",
+    "35": "Ombudsman: unsafe discharge, issue 3",
+    "36": "Red bag evaluation; Healthwatch Rochdale",
+    "38": "PRSB interview: supply at the end of life",
+    "42": "DHSC: delays for transport",
+}
 # These no rule asks because nothing could leave without them.
 ALWAYS = {"46": "every version has a number, the digest of the one before it, and a signature"}
 

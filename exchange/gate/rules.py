@@ -1,6 +1,6 @@
 """The rules as a table: each row says whose it is, the words for the home, what closes it, and names a plain function in verdicts.py.
 
-Source: practice.md 4 (default policy) and the rows of dataset.md 1. There is no expression language.
+Which rules stop is the default policy; the public source of each row stands in rows.py. There is no expression language.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +45,6 @@ class Rule(NamedTuple):
     force_for: Mapping[Who, Force] = SAME
     in_last_day: Force = ""
     asks_with: str = ""
-    source: str = "practice.md 4, dataset.md 1"
     since: str = "1"
 
 

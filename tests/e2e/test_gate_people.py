@@ -253,6 +253,14 @@ def test_a_command_overrides_too(ward: Ward) -> None:
     assert (body["badge"], "until 28 November" in str(body["override"])) == (badge, True)
 
 
+def test_a_profile_that_names_no_rule_is_refused(ward: Ward, tmp_path: Path) -> None:
+    file = tmp_path / "profile.json"
+    file.write_text('{"does_not_send": ["24-follow-up", "99-typo"]}')
+    command = [WARDPOST, "senders", "add", "NEW", "--org", HOSPITAL, "--profile", str(file), "--data", str(ward.found.kit.settings.data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "99-typo" in done.stderr, "24-follow-up" in done.stderr) == (1, True, False)
+
+
 def test_twins_stay_two(ward: Ward) -> None:
     one, other = (ward.transfers[name] for name in ("a twin", "the other twin"))
     assert one != other

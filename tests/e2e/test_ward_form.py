@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from exchange.cli.demo_story import people
+from exchange.cli.demo_story import admission, letter, people
 from exchange.directory.entries import add_person
 from exchange.model import PersonRole
 from exchange.records import Supplement
-from tests.app_kit import OTHER_HOSPITAL
+from tests.app_kit import HOME, OTHER_HOSPITAL
 from tests.e2e.api_kit import Api, api
 from tests.e2e.test_pages_http import rows, sign_in
 
@@ -229,3 +229,41 @@ def test_odd_fields_are_no_error_of_ours(tmp_path: Path) -> None:
         assert "<script>" not in answer.text
         assert send(found, worker, transfer, {f"x{n}": "" for n in range(3000)}).status_code == 400
         assert rows(found, Supplement) == []
+
+
+def test_the_heading_counts_lines_and_names_what_the_form_cannot_answer(tmp_path: Path) -> None:
+    """The badge counts what the home misses, the heading what this form asks: a letter-only feed's lines, and nobody's NHS number."""
+    with api(tmp_path) as found:
+        person = people(found.kit.clock())[2]
+        found.kit.send(admission(person, found.kit.clock.at).replace(person.number.encode(), b""))
+        found.kit.send(letter(person, found.kit.clock.at).replace(person.number.encode(), b""))
+        found.kit.drain()
+        transfer = found.kit.exchange.confirm_site(person.visit, HOME, found.kit.worker).id
+        found.kit.drain()
+        assert badge(found, transfer) == "1 missing"
+        worker = sign_in(found, found.kit.worker)
+        page = found.http.get(f"/board/{transfer}/ward", headers=worker).text
+        assert ": 6 lines to answer</h1>" in page
+        assert "This hospital sends a letter only" in page
+        assert "Missing, and not answered in this form:" in page
+        assert "NHS number, name and date of birth" in page
+
+
+def test_the_journey_and_an_override_go_by_the_form(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        transfer, worker = found.kit.story(0, supplemented=False), sign_in(found, found.kit.worker)
+        why = {"override.code": "O4", "override.promise": "2026-11-28", "override.promise_time": "15:00"}
+        fields = {**open_form(found, worker, transfer), **ALL, "nursing.skin": "", **why, "person.kind": "returner"}
+        assert send(found, worker, transfer, fields).status_code == 303
+        assert badge(found, transfer) == "1 missing"
+        last = json.loads(rows(found, Supplement)[-1].content.open())
+        assert last["override"] == {"code": "O4", "promise": "2026-11-28T15:00:00+00:00"}
+        opened = found.kit.exchange.open_version(found.kit.caller(), transfer)
+        assert "The rest is promised until 28 November 2026, 15:00" in json.loads(opened.item.version.gate.open())["override"]
+        home = found.http.get(f"/home/{transfer}", headers=sign_in(found, found.kit.carer)).text
+        assert "chose to send these papers before they were complete" in home
+        assert "10:00 to 12:00" in home
+        again = open_form(found, worker, transfer)
+        assert again["override.promise_time"] == "15:00"
+        assert send(found, worker, transfer, again).status_code == 303
+        assert len(rows(found, Supplement)) == 1

@@ -536,7 +536,7 @@ def test_an_override_is_said_and_changes_nothing(code):
 @pytest.mark.parametrize(
     ("words", "kinds"),
     [
-        ("Insulin glargine 100 units/ml", {"insulin"}), ("MORPHINE SULFATE 10mg", {"opioid", "controlled"}),
+        ("Insulin glargine 100 units/ml", {"insulin"}), ("MORPHINE SULFATE 10mg", {"opioid"}),
         ("Buprenorphine 5 microgram/hour patches", {"opioid", "controlled", "weekly-or-patch"}),
         ("Co-careldopa 25/100", {"time-critical"}), ("Senna 7.5 mg", set()), ("Dispatch", set()), ("", set()),
     ],
@@ -549,6 +549,14 @@ def test_the_table_of_critical_medicines_says_whose_it_is():
     assert all(table()[name] for name in ("version", "owner", "sources", "not_established"))
     assert set(table()["classes"]) == set(codes.CRITICAL)
     assert all(word == word.lower() for words in table()["classes"].values() for word in words)
+
+
+def test_a_tick_s_note_does_not_say_who_restarts():
+    note = CRITICAL["anticoagulant"]["note"]
+    held = row("held", CRITICAL["anticoagulant"]["medicine"], note=[{"text": note}])
+    assert result(with_list(held, changes=GONE)).lines["12-held-restart"] == "missing"
+    told = replace(held, resource={**held.resource, "note": [{"text": note}, {"text": "GP restarts it on Monday"}]})
+    assert result(with_list(told, changes=GONE)).lines["12-held-restart"] == "met"
 
 
 def test_a_list_and_a_tick_that_disagree_are_pharmacy_s():
