@@ -86,7 +86,7 @@ def _check(profile: SenderProfile) -> None:
         <= _MEANINGS,
         "reading.number_status_field is a field such as PID-32, or empty": bool(_FIELD.fullmatch(reading.number_status_field)),
         "reading.aliases lead to ODS codes": all(map(is_ods_code, reading.aliases.values())),
-        "erase_raw_after_days is 1 to 366": 1 <= profile.erase_raw_after_days <= 366,
+        "erase_raw_after_days is 0 to 366": 0 <= profile.erase_raw_after_days <= 366,
     }
     wrong += [rule for rule, is_so in fits.items() if not is_so]
     if wrong:

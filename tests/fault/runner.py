@@ -181,7 +181,8 @@ class Story:
 
     def _mail(self, uow: UnitOfWork) -> list[int]:
         """Notices that are left, that are marked and never went, and e-mails beyond one for each and one more for each death."""
-        went = Counter((self.folder / "mail").read_text().split())
+        mail = self.folder / "mail"
+        went = Counter(mail.read_text().split() if mail.exists() else ())
         sent = {row.id for row in uow.find(Notice, state="sent")}
         deaths = len((self.folder / "lives").read_text()) - 1
         return [uow.count(Notice, state="due"), len(sent - set(went)), max(0, went.total() - len(went) - deaths)]
@@ -323,7 +324,7 @@ def main(folder: Path, point: str = "", at: int = 1, defect: str = "") -> None:
     lives = folder / "lives"
     lives.write_text(lives.read_text() + "x" if lives.exists() else "x")
     # Each life begins when the leases of the one before have run out, and its clock never stands still.
-    start, ticks, passes = NOW + timedelta(seconds=20 * len(lives.read_text())), itertools.count(), Counter[str]()
+    start, ticks, passes = NOW + timedelta(minutes=2 * len(lives.read_text())), itertools.count(), Counter[str]()
     exchange = open_exchange(settings_for(folder), clock=lambda: start + timedelta(milliseconds=next(ticks)), fail=dying(point, at, passes))
     story = Story(exchange, folder)
     if defect:

@@ -27,7 +27,7 @@ WARD = {"name": "Ward 6", "phone": "01632 960101"}
         ({"reading": {"pv1_37": "sometimes"}}, "pv1_37"),
         ({"reading": {"number_status_field": "PID"}}, "number_status_field"),
         ({"reading": {"aliases": {"L1": "not a code"}}}, "reading.aliases"),
-        ({"erase_raw_after_days": 0}, "erase_raw_after_days"),
+        ({"erase_raw_after_days": -1}, "erase_raw_after_days"),
         ({"wards": {"W06": {"name": "Ward 6", "phone": " "}}}, "wards.W06"),
         ({"pharmacy": {"name": "", "phone": "1"}}, "pharmacy"),
         ({"reading": {"zones": "x"}}, "zones"),
@@ -42,7 +42,7 @@ def test_a_profile_that_does_not_fit_is_refused_by_the_name_of_its_member(profil
 
 def test_every_wrong_member_is_named_at_once() -> None:
     with pytest.raises(Refused) as problem:
-        parse_profile('{"gate_profile": "best", "erase_raw_after_days": 0}')
+        parse_profile('{"gate_profile": "best", "erase_raw_after_days": -1}')
     assert "gate_profile" in problem.value.message
     assert "erase_raw_after_days" in problem.value.message
 
