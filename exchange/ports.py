@@ -1,6 +1,6 @@
 """What the domain asks of the outside, as Protocols. `store` and `bus` implement them; `wiring` chooses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -133,6 +133,10 @@ class Store(Protocol):
     def write(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
     def submit(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> "Future[T]": ...
     def read(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T: ...
+    def heard(self, seconds: float) -> Collection[str]:
+        """The tables in which some process has put rows of late, waiting for up to so long: a hint, any of which may be lost."""
+        ...
+
     def close(self) -> None: ...
 
 
