@@ -6,7 +6,7 @@ time, the others stand by; clock: what is due by the hour, the sweeper, and noti
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from exchange.intake.tls import server_context
 from exchange.intake.work import RENEW_SECONDS
 from exchange.metrics import LOOP_DONE, LOOP_FAILED, MLLP_ANSWERS
 from exchange.model import Receipt
+from exchange.ports import Store
 from exchange.records import Sender
 
 log = structlog.get_logger("wardpost.roles")
@@ -30,6 +31,7 @@ _POLL_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOCK_SECONDS = 60.0
 _NOTICES_SECONDS = 15.0
+_HEARING_SECONDS = 0.5
 _LISTENERS_SECONDS = 1.0
 HL7_MEDIA_TYPE = "x-application/hl7-v2+er7"
 
@@ -103,6 +105,10 @@ class Loops:
             RunRole.CLOCK: [clock, notices],
         }
         self._loops = [loop for role, loops in of_role.items() if role in roles for loop in loops]
+        if {RunRole.WORKER, RunRole.RELAY} & set(roles) and set(roles) != set(RunRole):
+            # Other processes write what these wait for; without the hint they would see it at their next look.
+            waiting = {"work": worker, "outbox": relay, "bus_log": deliver}
+            self._loops.append(Loop("hints", lambda: _hear(exchange.store, waiting), pause=0))
         exchange.woken = worker.wake
 
     def start(self) -> None:
@@ -119,6 +125,13 @@ def _then(done: int, wake: Callable[[], None]) -> int:
     if done:
         wake()
     return done
+
+
+def _hear(store: Store, waiting: Mapping[str, Loop]) -> int:
+    names = waiting.keys() & store.heard(_HEARING_SECONDS)
+    for name in names:
+        waiting[name].wake()
+    return len(names)
 
 
 class Folders:

@@ -1,8 +1,9 @@
 """How every command comes to the data: the settings, the service, a table on the screen."""
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +19,6 @@ By = Annotated[str, typer.Option("--by", help="Id of the person who does this (w
 
 def quiet_logs(level: str) -> None:
     """One JSON object a line on stderr: event names, ids and codes only."""
-    import sys
-
     import structlog
 
     # What a library has to say (Kafka's client, above all), in the same shape; never more than its name, level and first words.
@@ -32,9 +31,19 @@ def quiet_logs(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping().get(level.upper(), logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Lines on stderr. One that cannot be written (a full disk, a reader that is gone) is lost and stops nothing else."""
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError):
+            print(line, file=sys.stderr, flush=True)
+
+    debug = info = warning = error = critical = msg
 
 
 class _Library(logging.Handler):

@@ -10,7 +10,7 @@ import functools
 import queue
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar, cast
@@ -25,13 +25,18 @@ from exchange.ports import Clock, FailPoints, Sealer, UnitOfWork, no_fail_points
 from exchange.store.unit import Unit
 
 T = TypeVar("T")
-_WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+# A process that is paused in the middle of a write holds its locks, a mailbox's for one, no longer than this.
+_WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE; SET LOCAL idle_in_transaction_session_timeout = '5s'"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 # Nothing was done, and on the facts as they are now it may go well. InFailedSqlTransaction: the work hid such an error from us.
 _AGAIN = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation, errors.InFailedSqlTransaction)
+# The session is over; nobody knows whether a COMMIT under way came through.
+_GONE = (psycopg.OperationalError, psycopg.InterfaceError, errors.IdleInTransactionSessionTimeout)
 _ATTEMPTS = 16
 _LONGEST_PAUSE = 0.25
 _SUBMITTERS = 8
+# The tables of which somebody is told that there is more: the work queue, the outbox and the table bus.
+HINTED = frozenset({"work", "outbox", "bus_log"})
 _IDLE = 16
 # Whatever the server's own settings say. Without sequential scans a small table is locked by the row and not as a whole.
 _SESSION = """
@@ -105,6 +110,7 @@ class PostgresStore:
         self._fail = fail
         self._idle: queue.LifoQueue[_Connection] = queue.LifoQueue()
         self._submitters = ThreadPoolExecutor(_SUBMITTERS, "wardpost-writer")
+        self._ear: psycopg.Connection[tuple[Any, ...]] | None = None
         self.retried = 0
 
     def write(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T:
@@ -115,7 +121,7 @@ class PostgresStore:
                 self.retried += 1
                 # Spread out, so that those who met do not meet again.
                 time.sleep(min(_LONGEST_PAUSE, 0.001 * 2**attempt) * self._sealer.random_bytes(1)[0] / 255)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+            except _GONE as problem:
                 raise _away() from problem
             else:
                 self._fail("store.after_commit")
@@ -128,12 +134,24 @@ class PostgresStore:
     def read(self, work: Callable[[UnitOfWork], T], scope: Scope = SERVICE) -> T:
         try:
             return self._transact(_READ, work, scope)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as problem:
+        except _GONE as problem:
+            raise _away() from problem
+
+    def heard(self, seconds: float) -> Collection[str]:
+        try:
+            if self._ear is None:
+                self._ear = connect(self._url)
+                self._ear.execute("LISTEN wardpost")
+            return {name for note in self._ear.notifies(timeout=seconds, stop_after=1) for name in note.payload.split(",")}
+        except _GONE as problem:
+            self._ear = None
             raise _away() from problem
 
     def close(self) -> None:
         """Finish what was submitted, then close."""
         self._submitters.shutdown()
+        if self._ear is not None:
+            self._ear.close()
         with suppress(queue.Empty):
             while True:
                 self._idle.get_nowait().raw.close()
@@ -146,6 +164,9 @@ class PostgresStore:
             if begin is _WRITE:
                 self._fail("store.before_commit")
             connection.commit()
+            if changed := unit.written & HINTED:
+                with suppress(psycopg.Error):  # in a transaction of its own: inside the write it would serialise all commits
+                    connection.raw.execute(f"NOTIFY wardpost, '{','.join(sorted(changed))}'")
             return result
         except BaseException:
             with suppress(psycopg.Error):
@@ -167,7 +188,7 @@ class PostgresStore:
             except queue.Empty:
                 connection, is_new = _Connection(self._url), True
             try:
-                connection.run(begin, {})
+                connection.raw.execute(begin)
                 return connection
             except psycopg.OperationalError:
                 connection.raw.close()

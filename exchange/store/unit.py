@@ -61,7 +61,7 @@ class Unit:
         self._later = later
         self._has_ended = False
         self.has_erased = False
-        # Tables that got rows: what a store may tell other processes after the commit.
+        # Tables that got rows: what the store tells other processes after the commit.
         self.written: set[str] = set()
         # Key tables are the service's own: a scoped unit reaches them through this one alone.
         self._service = self if scope.role is Role.SERVICE else Unit(connection, sealer, SERVICE, now, new_id, later)

@@ -6,6 +6,7 @@ Each race is run by threads that have an Exchange of their own each, as processe
 import multiprocessing
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import TypeVar
 import psycopg
 import pytest
 
+from exchange import roles
 from exchange.app import Exchange
 from exchange.bus.relay import relay_once
 from exchange.cli.demo_story import Person, admission, letter, people
@@ -35,6 +37,7 @@ from exchange.records import (
     Delivery,
     Hold,
     IndexKey,
+    Mailbox,
     Organisation,
     OutboxEvent,
     Sealed,
@@ -45,9 +48,11 @@ from exchange.records import (
     Transfer,
     Work,
 )
+from exchange.store import postgres as store_module
 from exchange.wiring import _first_index_key, now_utc, open_exchange
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, START, Kit, SteppingClock, set_up
 from tests.databases import database_for
+from tests.service_kit import wait_until
 
 T = TypeVar("T")
 RACERS = 6
@@ -416,6 +421,46 @@ def test_durability_is_asked_for_whatever_the_server_says(postgres: Kit) -> None
 
     assert postgres.exchange.store.write(look) == ["on", "serializable"]
     assert postgres.exchange.store.read(look) == ["on", "repeatable read"]
+
+
+@pytest.mark.services
+def test_who_is_paused_in_the_middle_of_a_write_holds_nobody_up_for_long(postgres: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database ends the write of a process that stands still, and with it its locks; the process hears it when it wakes."""
+    assert "'5s'" in store_module._WRITE
+    monkeypatch.setattr(store_module, "_WRITE", store_module._WRITE.replace("'5s'", "'100ms'"))
+    store = postgres.exchange.store
+
+    def stands_still(uow: UnitOfWork) -> None:
+        uow.lock(Mailbox, HOME)
+        with psycopg.connect(postgres.settings.postgres) as link:  # waits for the lock
+            link.execute("UPDATE mailbox SET last_change = 7 WHERE id = %s", [HOME])
+        uow.update(Mailbox, {"last_change": 8}, id=HOME)
+
+    with pytest.raises(Unavailable, match="database_away"):
+        store.write(stands_still)
+    assert [box.last_change for box in store.read(lambda uow: uow.find(Mailbox, id=HOME))] == [7]
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("is_heard", [True, False], ids=["heard", "lost"])
+def test_a_hint_wakes_other_processes_and_a_lost_one_costs_time_only(
+    postgres: Kit, is_heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles.Loop.__init__, "__defaults__", (3.0,))
+    if not is_heard:
+        monkeypatch.setattr(store_module.PostgresStore, "heard", lambda self, seconds: time.sleep(seconds) or ())
+    other = open_exchange(postgres.settings, clock=postgres.clock)
+    loops = roles.Loops(other, [roles.RunRole.WORKER, roles.RunRole.RELAY], "other")
+    loops.start()
+    try:
+        time.sleep(0.5)  # the loops have looked once and rest
+        began = time.monotonic()
+        postgres.send(admission(people(START)[0], START))
+        wait_until(lambda: count(postgres, Work) == 0, "the work")
+        assert (time.monotonic() - began < 1.5) is is_heard
+    finally:
+        loops.stop()
+        other.store.close()
 
 
 @pytest.mark.services

@@ -16,7 +16,7 @@ from tests.fault.runner import NOW
 from tests.service_kit import WARDPOST, Service, running_service, wait_until
 
 LABELS = {
-    "loop": {"worker", "relay", "deliver", "leases", "clock", "notices", "folders"},
+    "loop": {"worker", "relay", "deliver", "leases", "clock", "notices", "folders", "hints"},
     "code": {"AA", "AE", "AR", "none"},
     "method": {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"},
     "what": {"unpublished", "unsettled", "parked", "dead", "work", "holds"},

@@ -67,7 +67,7 @@ def live(role: str, environ: dict[str, str], log: Path, fate: Fate) -> None:
     def fail(name: str) -> None:
         if name == fate.point and next(passes) == fate.at:
             if fate.stops:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # this very thread goes no step further
             else:
                 os._exit(KILLED)
 
@@ -78,8 +78,8 @@ def live(role: str, environ: dict[str, str], log: Path, fate: Fate) -> None:
     asyncio.run(serve.serve(load_settings(environ), [RunRole(role)]))
 
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload([__name__])
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload([__name__, "alembic.command", "exchange.store.schema"])
 if multiprocessing.current_process().name != "MainProcess":
     Checker.load()
 
@@ -130,7 +130,7 @@ class Deployment:
         port = self.service.port if role == "api" else free_port()
         environ = {**self.service.environ, "WARDPOST_PORT": str(port)}
         arguments = (role, environ, self.log(name or role), fate or Fate())
-        self.processes[name or role] = process = _forks.Process(target=live, args=arguments, daemon=True)
+        self.processes[name or role] = process = forks.Process(target=live, args=arguments, daemon=True)
         process.start()
 
     def start_all(self) -> None:

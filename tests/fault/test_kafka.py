@@ -6,9 +6,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,9 @@ from aiokafka.admin import NewTopic
 
 from exchange.bus import kafka as kafka_bus
 from exchange.bus.kafka import KafkaBus
-from exchange.cli.demo_story import admission, letter
 from exchange.errors import Conflict, Refused, Unavailable
-from exchange.ports import BusMessage, UnitOfWork
-from exchange.records import Delivery, OutboxEvent
-from exchange.roles import Loops, RunRole
-from exchange.wiring import open_exchange
-from tests import app_kit
-from tests.app_kit import HOME, Kit
+from exchange.ports import BusMessage
 from tests.contract.test_buses import event, taken
-from tests.databases import settings_for
-from tests.fault.test_killed_service import made_up
 from tests.kafka_kit import Brokers, read_all
 from tests.service_kit import wait_until
 
@@ -146,73 +136,3 @@ def test_the_sample_subscriber_prints_every_event_once_and_in_order(kafka: Broke
         assert lines == [f'VZZ01 {number} wardpost.version.published.v1 {{"transfer": "t"}}\n' for number in (1, 2, 3)]
     finally:
         bus.close()
-
-
-def test_a_broker_is_killed_and_frozen_under_load_with_two_relays(kafka: Brokers, tmp_path: Path) -> None:
-    """Intake and polls go on meanwhile. In the end: everything once, in order, on the bus too."""
-    exchange = open_exchange(settings_for(tmp_path))
-    exchange.bus = bus = kafka.bus(patience_seconds=3, session_seconds=3)
-    kit = app_kit.set_up(exchange, app_kit.SteppingClock(exchange.store.read(lambda uow: uow.now)), settings_for(tmp_path), "{}")
-    loops = [Loops(exchange, [RunRole.WORKER, RunRole.RELAY], "one"), Loops(exchange, [RunRole.RELAY], "two")]
-    expected = [made_up(number) for number in range(9)]
-    try:
-        for person in expected:
-            kit.send(admission(person, kit.clock.at))
-        while exchange.work_once():
-            pass
-        for person in expected:
-            exchange.confirm_site(person.visit, HOME, kit.worker)
-        for each in loops:
-            each.start()
-        send(kit, expected[:3])
-        wait_until(lambda: delivered(kit) >= 1, "a delivery", 60)
-        kafka.signal(signal.SIGKILL)
-        send(kit, expected[3:6])
-        before = exchange.poll(kit.caller(), count=200)[0]
-        assert before
-        wait_until(lambda: waiting(kit) > 0, "events that wait for the broker", 60)
-        kafka.start()
-        wait_until(lambda: delivered(kit) >= 4, "deliveries after the kill", 120)
-        kafka.signal(signal.SIGSTOP)
-        send(kit, expected[6:])
-        assert exchange.poll(kit.caller(), count=200)[0]
-        wait_until(lambda: waiting(kit) > 0, "events that wait for the frozen broker", 60)
-        kafka.signal(signal.SIGCONT)
-        wait_until(lambda: delivered(kit) >= len(expected) and unsettled(kit) == 0, "everything", 120)
-        for each in loops:
-            each.stop()
-        loops = []
-        rows = exchange.store.read(lambda uow: uow.find(Delivery, order="sequence", recipient_org=HOME))
-        numbers = {row.id: row.sequence for row in exchange.store.read(lambda uow: uow.find(OutboxEvent))}
-        assert [row.sequence for row in rows] == list(range(1, len(expected) + 1))
-        assert Counter(row.number for row in rows) == {1: len(expected)}
-        assert [numbers[row.event_id] for row in rows] == sorted(numbers[row.event_id] for row in rows)
-        assert kit.findings() == []
-        seen: set[str] = set()
-        wait_until(lambda: seen.update(m.event_id for m in taken(bus, "outside")) or seen >= set(numbers), "every event on the bus", 60)
-    finally:
-        for each in loops:
-            each.stop()
-        bus.close()
-        exchange.store.close()
-        gc.collect()
-
-
-def send(kit: Kit, people: list) -> None:  # type: ignore[type-arg]  # Person of the demo's story
-    for person in people:
-        assert kit.send(letter(replace(person), kit.clock.at))
-
-
-def delivered(kit: Kit) -> int:
-    return kit.exchange.store.read(lambda uow: uow.count(Delivery))
-
-
-def waiting(kit: Kit) -> int:
-    return kit.exchange.store.read(lambda uow: uow.count(OutboxEvent, state="new"))
-
-
-def unsettled(kit: Kit) -> int:
-    def count(uow: UnitOfWork) -> int:
-        return uow.count(OutboxEvent, settled_at=None)
-
-    return kit.exchange.store.read(count)
