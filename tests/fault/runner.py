@@ -124,7 +124,7 @@ class Story:
     def play(self) -> None:
         store, exchange = self.exchange.store, self.exchange
         if not store.read(lambda uow: uow.find(Person)):
-            store.write(set_up)
+            store.write(lambda uow: set_up(uow, '{"erase_raw_after_days": 0}'))
         self.drain()
         worker = store.read(lambda uow: uow.find(Person, org=HOSPITAL))[0].id
         carers = {home: store.read(lambda uow, o=home: uow.find(Person, org=o))[0].id for home in (HOME, OTHER_HOME)}
@@ -245,13 +245,13 @@ class Story:
         return digest(*(open_content(uow, self.exchange.environment, shown, part) for part in parts))
 
 
-def set_up(uow: UnitOfWork) -> None:
+def set_up(uow: UnitOfWork, profile: str = "{}") -> None:
     add_organisation(uow, Organisation(HOSPITAL, "Sample General Hospital", "hospital"))
     add_person(uow, HOSPITAL, PersonRole.SITE_MANAGER, "Rob Manager-Test", "rob@test.example")
     for home, name in ((HOME, "Sample Meadow"), (OTHER_HOME, "Sample Court")):
         add_organisation(uow, Organisation(home, name, "home", postcode="NM4 7QA", has_mailbox=True))
         add_person(uow, home, PersonRole.CARER, f"Ama Carer-{home}", "ama@test.example")
-    add_sender(uow, "PAS", HOSPITAL, "mllp", 0, '{"erase_raw_after_days": 0}')
+    add_sender(uow, "PAS", HOSPITAL, "mllp", 0, profile)
 
 
 @contextmanager
