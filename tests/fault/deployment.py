@@ -9,6 +9,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -73,7 +74,7 @@ def live(role: str, environ: dict[str, str], log: Path, fate: Fate) -> None:
 
     relay.LEASE = work.LEASE = LEASE
     roles.RENEW_SECONDS = LEASE.total_seconds() / 4
-    kafka.KafkaBus = partial(kafka.KafkaBus, session_seconds=SESSION_SECONDS, patience_seconds=4.0)  # type: ignore[misc, assignment]
+    kafka.KafkaBus = partial(kafka.KafkaBus, topic=environ["TOPIC"], session_seconds=SESSION_SECONDS, patience_seconds=4.0)  # type: ignore[misc, assignment]
     serve.open_exchange = partial(open_exchange, fail=fail)
     asyncio.run(serve.serve(load_settings(environ), [RunRole(role)]))
 
@@ -128,7 +129,7 @@ class Deployment:
 
     def start(self, role: str, fate: Fate | None = None, name: str = "") -> None:
         port = self.service.port if role == "api" else free_port()
-        environ = {**self.service.environ, "WARDPOST_PORT": str(port)}
+        environ = {**self.service.environ, "WARDPOST_PORT": str(port), "TOPIC": f"wardpost.test.{self.service.folder.name}"}
         arguments = (role, environ, self.log(name or role), fate or Fate())
         self.processes[name or role] = process = forks.Process(target=live, args=arguments, daemon=True)
         process.start()
@@ -145,9 +146,9 @@ class Deployment:
     def log(self, name: str) -> Path:
         return self.service.folder / f"{name}.log"
 
-    def logs(self, code: str, *names: str) -> int:
-        """How often the processes of these names have logged a code."""
-        return sum(self.log(name).read_text().count(f'"{code}"') for name in names if self.log(name).exists())
+    def logs(self, codes: str, *names: str) -> int:
+        """How often the processes of these names have logged one of the codes (with `|` between)."""
+        return sum(len(re.findall(f'"({codes})"', self.log(name).read_text())) for name in names if self.log(name).exists())
 
     def wake(self, name: str) -> None:
         _tell(self.processes[name], signal.SIGCONT)
