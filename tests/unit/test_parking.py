@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from exchange.bus.relay import LEASE, relay_once
 from exchange.cli.demo_story import admission, letter, people
+from exchange.cli.main import app
 from exchange.errors import Conflict, NotFound
 from exchange.mailbox import parking
 from exchange.ports import BusMessage, UnitOfWork, no_fail_points
@@ -186,3 +188,49 @@ def test_one_relay_at_a_time_and_a_paused_one_marks_nothing(service: Kit) -> Non
     service.drain()
     assert there(service) == [1]
     assert service.findings() == []
+
+
+def test_a_person_looks_and_settles_by_command(service: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Broken(monkeypatch, 1)
+    publish(service, 0, HOME)
+    for _ in range(parking.GIVE_UP_AFTER):
+        service.drain()
+        service.clock.forward(seconds=130)
+    (dead,) = service.exchange.list_parked()
+    data, by = ["--data", str(service.settings.data)], ["--by", service.worker]
+
+    def run(*command: str) -> str:
+        done = CliRunner().invoke(app, ["events", *command, *data], catch_exceptions=False, env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert dead.id in run("list")
+    shown = run("show", dead.id)
+    assert f"tried {parking.GIVE_UP_AFTER} times" in shown
+    assert people(service.clock())[0].number not in shown
+    with pytest.raises(OSError, match="broken"):
+        run("replay", dead.id, *by)
+    broken.is_mended = True
+    assert run("replay", dead.id, *by).strip() == "carried out"
+    assert there(service) == [1]
+    assert "Every event had its effect." in run("list")
+    with pytest.raises(NotFound):
+        run("show", "0" * 36)
+    assert service.findings() == []
+
+
+def test_a_dead_letter_is_discarded_by_command(service: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    Broken(monkeypatch, 1)
+    publish(service, 0, HOME)
+    for _ in range(parking.GIVE_UP_AFTER):
+        service.drain()
+        service.clock.forward(seconds=130)
+    (dead,) = service.exchange.list_parked()
+    command = ["events", "discard", dead.id, "--by", service.worker, "--data", str(service.settings.data)]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.stdout.strip() == "discarded"
+    service.drain()
+    assert there(service) == []
+    assert [row.state for row in service.exchange.list_parked()] == ["discarded"]
+    with pytest.raises((Conflict, NotFound)):
+        CliRunner().invoke(app, command, catch_exceptions=False)
