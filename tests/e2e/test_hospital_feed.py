@@ -21,9 +21,13 @@ QUIRKS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("seed", "shares"), [(SEED, ()), (SEED + 1, QUIRKS)], ids=["usual", "quirks"])
+# The second feed needs no services: it is here because `./dev test` is to be over in five minutes.
+FEEDS = [pytest.param(SEED, (), id="usual"), pytest.param(SEED + 1, QUIRKS, id="quirks", marks=pytest.mark.services)]
+
+
+@pytest.mark.parametrize(("seed", "shares"), FEEDS)
 def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ...]) -> None:
-    # All quirks at half the size: the whole of the tests stays under its time.
+    # All quirks at half the size: most of them go to a home.
     feed = make_feed(tmp_path, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)), *MORE)
     playing = Playing(Service(tmp_path, more_environ={"WARDPOST_FOLDER_SECONDS": "0.25"}), feed)
     playing.set_up()
