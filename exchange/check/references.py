@@ -10,12 +10,11 @@ from exchange.check.plan import Element
 from exchange.check.report import Report, Where
 
 
-def whole(report: Report) -> None:
-    """The rules over a Bundle as a whole."""
+def whole(report: Report, root: Where) -> None:
+    """The rules over a Bundle as a whole; `root` is where it stands."""
     places = report.places
     if places.bundle is None:
         return
-    root: Where = (None, "Bundle", None)
     exempt = places.bundle.get("type") in ("batch", "transaction", "batch-response", "transaction-response")
     for index, entry in enumerate(items(places.bundle, "entry")):
         if not isinstance(entry, dict):

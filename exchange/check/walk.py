@@ -40,7 +40,6 @@ class Walk(Report):
     def run(self, root: object, profiles: Iterable[Profile]) -> None:
         try:
             self.visit(root, None, DEPTH, profiles)
-            references.whole(self)
         except TooCostly as reached:
             self.issues.append(Issue("fatal", "too-costly", "", str(reached), "bounds"))
         self.close()
@@ -71,7 +70,9 @@ class Walk(Report):
         wanted = (self.plan.profile(url) for url in targets.get(node.type, ())) if targets else ()
         chosen = [one for one in (*profiles, *wanted, *self._claimed(value, here)) if one and one.type == type_]
         bases = {one.base for one in chosen}
-        before = self.resource
+        before, around = self.resource, self.places
+        if type_ == "Bundle" and where is not None:
+            self.places = Places(value)  # a Bundle inside another is a world of its own (bundle.html, "Resolving references in Bundles")
         if where is None or where[1] != "contained":
             self.resource = value
         else:
@@ -81,7 +82,9 @@ class Walk(Report):
         for root in dict.fromkeys([one.node for one in chosen if one.url not in bases] or [node]):
             self.members(value, root, None, here, depth - 1)
         self.places.leave(inside)
-        self.resource = before
+        if type_ == "Bundle":
+            references.whole(self, here)
+        self.resource, self.places = before, around
 
     def _claimed(self, resource: dict[str, Any], where: Where) -> Iterable[Profile]:
         meta = resource.get("meta")

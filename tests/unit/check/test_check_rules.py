@@ -268,3 +268,18 @@ def test_words_that_a_page_does_not_show_are_no_words() -> None:
 def test_links_that_run_are_refused_however_they_are_written(link: str) -> None:
     text = {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><p><a href="{link}">a</a></p></div>'}
     assert "txt-1" in {issue.rule for issue in CHECKER.check(patient(text=text))}
+
+
+def test_a_bundle_inside_another_is_a_world_of_its_own() -> None:
+    """Its references lead among its own entries, and the rules over a Bundle hold for it where it stands."""
+    people = [{"fullUrl": urn(name), "resource": patient()} for name in ("inner", "outer")]
+    seen = {"fullUrl": urn("seen"), "resource": observation(subject={"reference": urn("inner")})}
+    inner = bundle("collection", people[0], seen)
+    held = bundle("collection", {"fullUrl": urn("bundle"), "resource": inner})
+    assert of(CHECKER.check(held), "error", "warning") == of(CHECKER.check(inner), "error", "warning")
+    inner["entry"] = [seen]
+    held["entry"].append(people[0])
+    place = "Bundle.entry[0].resource.entry[0].resource.subject.reference"
+    assert ("reference-lost", place) in of(CHECKER.check(held), "warning")
+    del inner["entry"][0]["fullUrl"]
+    assert ("fullurl-missing", "Bundle.entry[0].resource.entry[0]") in of(CHECKER.check(held), "error")
