@@ -1,4 +1,4 @@
-"""How many medicines, allergies, diagnoses and procedures the bytes hold: a second opinion that shares no code with the reader.
+"""How many medicines, allergies, diagnoses, procedures and sections the bytes hold: a second opinion that shares no code with the reader.
 
 It goes over the tags of the bytes with a stack, knows sections by their first code or title, and counts outermost statements. When the
 reader loses an entry the two differ, and the structured version waits (architecture, counts in = counts out).
@@ -9,7 +9,7 @@ from collections import Counter
 
 _TAGS = re.compile(
     rb"<(?:!--.*?-->|!\[CDATA\[.*?\]\]>|(?P<close>/?)(?:[\w.-]+:)?"
-    rb"(?P<name>section|code|title|templateId|substanceAdministration|observation|procedure|organizer|act)"
+    rb"(?P<name>section|text|code|title|templateId|substanceAdministration|observation|procedure|organizer|act)"
     rb"(?=[\s/>])(?P<rest>(?:[^\"'<>]|\"[^\"]*\"|'[^']*')*+)>(?P<text>[^<]*))",
     re.DOTALL,
 )
@@ -28,18 +28,22 @@ _TITLES = (
     (b"procedure", "procedures"),
 )
 _OTHER = re.compile(rb"\d+-\d|\d{6,}")
+_TAG = re.compile(rb"<(?:!\[CDATA\[(.*?)\]\]|!--.*?--|(renderMultiMedia)?[^>]*)>", re.DOTALL)
+_BLANK = re.compile(rb"&#(?:160|[xX][aA]0);|\xc2\xa0|[\s|]+")
 _STATEMENTS = frozenset((b"substanceAdministration", b"observation", b"procedure", b"organizer", b"act"))
 _C_CDA = b"2.16.840.1.113883.10.20.22.4."
 
 
 def count(content: bytes) -> dict[str, int]:
-    """The four counts of a document's bytes."""
+    """The five counts of a document's bytes; a section counts when its own text has words."""
     found: Counter[tuple[str, bytes]] = Counter()
     sections: list[dict[str, bytes]] = []
     open_statements: list[tuple[bytes, set[bytes], bytes]] = []
-    for tag in _TAGS.finditer(content.replace(b"\x00", b"")):
+    content = content.replace(b"\x00", b"")
+    texts, begun = 0, -1
+    for tag in _TAGS.finditer(content):
         name, is_close, is_empty = tag["name"], tag["close"], (tag["rest"] or b"").endswith(b"/")
-        if name is None or (is_close and name not in _STATEMENTS and name != b"section"):
+        if name is None or (is_close and name not in _STATEMENTS and name not in (b"section", b"text")):
             continue
         values = {key: first or second for key, first, second in _ATTRIBUTE.findall(tag["rest"] or b"")}
         if name == b"section":
@@ -50,6 +54,11 @@ def count(content: bytes) -> dict[str, int]:
                 sections.append({})
         elif not sections:
             continue
+        elif name == b"text" and not open_statements:
+            if is_close and begun >= 0:
+                words = _TAG.sub(lambda found: (found[1] or b"") + (found[2] or b""), content[begun : tag.start()])
+                texts += bool(_BLANK.sub(b"", words))
+            begun = -1 if is_close or is_empty else tag.end() - len(tag["text"] or b"")
         elif name == b"code" and not open_statements:
             sections[-1].setdefault("code", values.get(b"code", b""))
         elif name == b"title" and not open_statements:
@@ -70,7 +79,8 @@ def count(content: bytes) -> dict[str, int]:
         for kind in ("allergies", "medicines", "diagnoses", "procedures")
     }
     current = found["medicines", b"10160-0"]
-    return kinds | {"medicines": kinds["medicines"] - current if kinds["medicines"] > current else kinds["medicines"]}
+    medicines = kinds["medicines"] - current if kinds["medicines"] > current else kinds["medicines"]
+    return kinds | {"medicines": medicines, "sections": texts}
 
 
 def _kind(name: bytes, templates: set[bytes], mood: bytes, section: dict[str, bytes]) -> str:

@@ -31,6 +31,11 @@ class Section:
     words: str = ""
     lines: list[str] = field(default_factory=list)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether its own text says something that can be seen (counter.py counts the same)."""
+        return _is_seen(self.words)
+
     def note(self) -> Entry | None:
         """The section's narrative, with a line for each coded entry that its text does not say."""
         blocks: list[Block] = [*self.blocks]
@@ -41,7 +46,7 @@ class Section:
         blocks = blocks or [{"text": "Nothing is written in this section."}]
         words = "\n".join(map(block_words, blocks))
         note: Block = {"resourceType": "", "section": self.heading, "title": self.title, "text": words, "blocks": blocks}
-        return Entry("note", self.node.position, note)
+        return Entry("section" if self.has_words else "note", self.node.position, note)
 
 
 class Narrative:
@@ -85,6 +90,11 @@ class Narrative:
             node.first("reference").claim("text", "value")
             return said
         return ""
+
+
+def _is_seen(words: str) -> bool:
+    """Whether a reader sees more than the bars that stand for the borders of cells."""
+    return any(not letter.isspace() and letter != "|" for letter in words)
 
 
 def _by_title(title: str) -> str:
@@ -132,13 +142,13 @@ def _block(node: Node) -> list[Block]:
         items = [" ".join(filter(None, (block_words(block) for block in blocks(item)))) for item in node.all("item")]
         numbered = [f"{number}. {item}" for number, item in enumerate(items, 1)] if is_ordered else items
         loose: list[Block] = [{"text": text} for each in node.children if each.name != "item" and (text := plain(each))]
-        return [*loose, {"items": numbered}] if any(items) else loose
+        return [*loose, {"items": numbered}] if any(map(_is_seen, items)) else loose
     if node.name == "table":
         captions: list[Block] = [{"text": text} for each in node.children if each.name == "caption" and (text := plain(each))]
         rows = [(row, [cell for cell in row.children if cell.name in ("td", "th")]) for row in _rows(node)]
         texts = [(all(cell.name == "th" for cell in cells), [_cell(cell) for cell in cells]) for _, cells in rows]
         head = texts[0][1] if texts and texts[0][0] else []
-        body = [cells for _, cells in (texts[1:] if head else texts) if any(cells)]
+        body = [cells for _, cells in (texts[1:] if head else texts) if any(map(_is_seen, cells))]
         if not body and any(head):
             head, body = [], [head]
         return [*captions, *([{"head": head, "rows": body}] if body else [])]
@@ -164,7 +174,7 @@ def _raw(node: Node) -> str:
     if node.name == "renderMultiMedia":
         return f"[attached file{': ' + plain(node.first('caption')) if node.first('caption') else ''}]"
     words = node.text + "".join(_raw(child) + child.tail for child in node.children)
-    return f"[deleted: {words.strip()}]" if node.attrs.get("revised") == "delete" else words
+    return f"[deleted: {words.strip()}]" if node.attrs.get("revised") == "delete" and words.strip() else words
 
 
 def _inline(node: Node) -> str:

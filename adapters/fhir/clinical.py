@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from adapters.fhir.carry import Carrier, notes
-from adapters.fhir.narrative import plain
+from adapters.fhir.narrative import has_words, plain
 from adapters.fhir.source import Claim, Found, Node, Source
 from adapters.fhir.stu3 import extension_name
 from adapters.fhir.tables import table
@@ -165,7 +165,7 @@ class Reader:
             self.source.claim(node, name, Claim(Outcome.NARRATIVE, path))
         self.source.settle(section.get("code"), Claim(Outcome.MAPPED, "Composition.section.code"))
         self.source.settle(section.get("emptyReason"), Claim(Outcome.NARRATIVE, path))
-        yield from note(code, title, "\n".join(filter(None, words)), position)
+        yield from note(code, title, "\n".join(filter(None, words)), position, "section" if has_words(words[0]) else "note")
         for reference in parts(section, "entry"):
             if target := self.source.target(reference, composition):
                 yield from self._told(target, code)
@@ -189,11 +189,11 @@ class Reader:
                 yield from self._told(target, code)
 
 
-def note(code: str, title: str, words: str, position: str) -> Iterator[Entry]:
-    """A note in one of our sections; the title is left out where it is the section's own."""
+def note(code: str, title: str, words: str, position: str, role: str = "note") -> Iterator[Entry]:
+    """Words in one of our sections; the title is left out where it is the section's own."""
     if words:
         shown = "" if title.strip().lower() == _HEADINGS[code].lower() else title
-        yield Entry("note", position, {"resourceType": "", "section": code, "title": shown, "text": words})
+        yield Entry(role, position, {"resourceType": "", "section": code, "title": shown, "text": words})
 
 
 def heading(code: object) -> str:

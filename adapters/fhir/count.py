@@ -1,29 +1,34 @@
 """How many of each kind the source has, counted from the bytes. Shares no code with the reader, so that each can show the other wrong."""
 
 import json
+import re
 from collections.abc import Iterator
+from html import unescape
 
 from lxml import etree
 
 _KINDS = {"AllergyIntolerance": "allergies", "Condition": "diagnoses", "Procedure": "procedures", "MedicationStatement": "medicines"}
+_UNSEEN = re.compile(r"<!--.*?-->|<(script|style|head|title)\b.*?</\1\s*>|<(?!img\b)[^>]*>", re.DOTALL | re.IGNORECASE)
+_PICTURE = re.compile(r"""<img\b[^>]*?\balt\s*=\s*(["'])(.*?)\1[^>]*>|<img\b[^>]*>""", re.DOTALL | re.IGNORECASE)
 
 
 def count(raw: bytes) -> dict[str, int]:
-    """allergies, diagnoses, procedures, medicines, letters of bytes that could be read as FHIR.
+    """allergies, diagnoses, procedures, medicines, sections, letters of bytes that could be read as FHIR.
 
-    Medicines: statements, and the requests that no statement is based on. Letters: the document, and each file in it.
+    Sections: those of the Composition whose own narrative has words. Medicines: statements, and the requests that no statement is
+    based on. Letters: the document, and each file in it.
     """
     text = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
     found = list(_of_xml(text) if text.startswith(b"<") else _of_json(text))
-    counts = dict.fromkeys(_KINDS.values(), 0) | {"letters": 1}
+    counts = dict.fromkeys((*_KINDS.values(), "sections"), 0) | {"letters": 1}
     based = {reference.rpartition("/")[2].rpartition(":")[2].lstrip("#").lower() for _, _, references in found for reference in references}
     for kind, names, _ in found:
         if kind == "MedicationRequest" and not names & based:
             counts["medicines"] += 1
         elif kind in _KINDS:
             counts[_KINDS[kind]] += 1
-        elif kind == "file":
-            counts["letters"] += 1
+        elif kind in ("file", "section"):
+            counts["letters" if kind == "file" else "sections"] += 1
     return counts
 
 
@@ -43,12 +48,27 @@ def _of_json(raw: bytes) -> Iterator[tuple[str, set[str], list[str]]]:
         if isinstance(kind, str) and url != "-":
             links = [*_listed(node.get("basedOn")), *_listed(node.get("derivedFrom"))] if kind == "MedicationStatement" else []
             yield kind, {_last(node.get("id")), _last(url)} - {""}, [str(one.get("reference")) for one in links if isinstance(one, dict)]
+            yield from _sections(node) if kind == "Composition" else ()
         if any(_is_file(node.get(name)) for name in ("data", "content")) and isinstance(node.get("contentType"), str):
             yield "file", set(), []
         todo += [
             (one, node.get("fullUrl") if name == "resource" else "" if name in ("entry", "contained") else "-")
             for name, one in node.items()
         ]
+
+
+def _sections(node: dict[str, object]) -> Iterator[tuple[str, set[str], list[str]]]:
+    for section in _listed(node.get("section")):
+        if isinstance(section, dict):
+            told = section.get("text")
+            if isinstance(told, dict) and _has_words(str(told.get("div") or "")):
+                yield "section", set(), []
+            yield from _sections(section)
+
+
+def _has_words(div: str) -> bool:
+    """Bars and colons alone are none: the reader puts them between cells."""
+    return bool(re.sub(r"[\s|:]+", "", unescape(_PICTURE.sub(lambda found: found[2] or "", _UNSEEN.sub("", div)))))
 
 
 def _of_xml(raw: bytes) -> Iterator[tuple[str, set[str], list[str]]]:
@@ -64,6 +84,10 @@ def _of_xml(raw: bytes) -> Iterator[tuple[str, set[str], list[str]]]:
                 [one for name in ("basedOn", "derivedFrom") for one in node.iterfind(f"{{*}}{name}/{{*}}reference")] if statement else []
             )
             yield etree.QName(node).localname, names, [str(one.get("value")) for one in links]
+        if etree.QName(node).localname == "section" and any(etree.QName(one).localname == "Composition" for one in node.iterancestors()):
+            div = node.find("{*}text/{*}div")
+            if div is not None and _has_words(etree.tostring(div, encoding="unicode", with_tail=False)):
+                yield "section", set(), []
         data = next((one for one in (node.find("{*}data"), node.find("{*}content")) if one is not None), None)
         if data is not None and _is_file(data.get("value")) and node.find("{*}contentType") is not None:
             yield "file", set(), []

@@ -28,6 +28,11 @@ def plain(div: str) -> str:
     return _tidy("".join(out))
 
 
+def has_words(text: str) -> bool:
+    """Whether a reader sees more than the bars and colons that stand for the borders of cells (count.py counts the same)."""
+    return any(not letter.isspace() and letter not in "|:" for letter in text)
+
+
 def _write(node: etree._Element, out: list[str], *, is_pre: bool) -> None:
     name = etree.QName(node).localname.lower()
     if name in _UNSEEN:

@@ -25,7 +25,7 @@ ROLES: Mapping[str, str] = {
     "ward": "Location",
     **dict.fromkeys((*codes.PARTICIPANTS, "gp"), "Practitioner"),
     "gp-practice": "Organization",
-    "note": "",
+    **dict.fromkeys(("section", "note"), ""),  # the words of a section of the source, and words from elsewhere
 }
 
 

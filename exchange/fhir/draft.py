@@ -118,7 +118,8 @@ class Draft:
     `is_about_person`: no stay is named (it belongs to the newest one of the person); `merged_ids`: other local ids (`system|value`) that
     the sender says are the same person's.
     `reason`: for kind not_used, why; `claimed_sender`: MSH-3/MSH-4 for the record, never for trust.
-    `counts`: how many of each clinical kind the source has (medicines, allergies, diagnoses, procedures, letters).
+    `counts`: how many of each clinical kind the source has (medicines, allergies, diagnoses, procedures, letters), and
+    how many sections with words in their own text.
     """
 
     format: str

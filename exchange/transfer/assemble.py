@@ -20,7 +20,13 @@ from exchange.transfer.medicine_records import discharge_list, with_records
 FEEDS = (SourceKind.FACTS, SourceKind.CANCEL_DISCHARGE)
 MEDICINE_ROLES = [role for role, kind in ROLES.items() if kind == "MedicationStatement"]
 # Draft.counts' name of a kind, its role, and the gate rule that a wrong count opens.
-COUNTED = (("allergies", "allergy", "10"), ("medicines", "medicine", "11"), ("diagnoses", "diagnosis", ""), ("procedures", "procedure", ""))
+COUNTED = (
+    ("allergies", "allergy", "10"),
+    ("medicines", "medicine", "11"),
+    ("diagnoses", "diagnosis", ""),
+    ("procedures", "procedure", ""),
+    ("sections", "section", ""),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def assemble(
         has_list=bool(listed),
         is_list_of_orders=bool(listed and not own_list),
         results=_results(reports),
-        notes=tuple(entry for draft in (*speaking, *source_of_list, *records) for entry in draft.entries if entry.role == "note"),
+        notes=tuple(entry for draft in (*speaking, *source_of_list, *records) for entry in draft.entries if ROLES.get(entry.role) == ""),
         letters=travelling,
         contact=stated.contact or directory,
         stated=stated,

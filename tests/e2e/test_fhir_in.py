@@ -134,6 +134,14 @@ def test_a_medicine_dropped_inside_the_adapter_holds_the_structured_version(tmp_
         published(service, as_json(document(TWELVE)))
 
 
+def test_a_section_dropped_inside_the_adapter_holds_the_structured_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapters.fhir import clinical
+
+    monkeypatch.setattr(clinical.Reader, "_section", lambda *_: iter(()))
+    with kit(tmp_path) as service, pytest.raises(AssertionError, match="the structured version was held"):
+        published(service, as_json(document(TWELVE)))
+
+
 def test_a_dangling_row_of_the_list_holds_the_structured_version(tmp_path: Path) -> None:
     bundle = document([medicine("Digoxin", "0.10 mg")])
     fhir_kit.resource(bundle, "l4")["entry"].append({"item": {"reference": "urn:uuid:nobody"}})

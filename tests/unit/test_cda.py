@@ -255,7 +255,7 @@ class TestNarrative:
 
     def test_every_word_stays_in_its_order_and_nothing_active(self) -> None:
         found = draft(kit.document(kit.section("18776-5", "Plan", self.TEXT)))
-        (note,) = of(found, "note")
+        (note,) = of(found, "section")
         assert note["text"].split("\n") == [
             "Before", "after do not stop x2", "Do", "1. one", "2. two", "Doses", "Drug | Dose", "foot", "aspirin | 75 mg", "daily",
             "see here", "<b>tail [deleted: 10 mg]",
@@ -268,7 +268,7 @@ class TestNarrative:
     def test_titles_place_sections_without_code_and_nothing_is_lost(self) -> None:
         inner = tuple(kit.section("", title, f"words of {title}") for title in ("Allergies", "Mental Capacity", "Something else"))
         found = draft(kit.document(kit.section("", "Clinical Information", "", inner=inner)))
-        assert [(note["section"], note["title"]) for note in of(found, "note")] == [
+        assert [(note["section"], note["title"]) for note in of(found, "section")] == [
             ("allergies-and-adverse-reaction", "Clinical Information: Allergies"),
             ("legal-information", "Clinical Information: Mental Capacity"),
             ("clinical-summary", "Clinical Information: Something else"),
@@ -276,7 +276,7 @@ class TestNarrative:
         assert all(f"words of {title}" in built(found) for title in ("Allergies", "Mental Capacity", "Something else"))
 
     def test_plain_text_keeps_its_lines(self) -> None:
-        (note,) = of(draft(kit.document(kit.section("18776-5", "Plan", "first line\n  second line"))), "note")
+        (note,) = of(draft(kit.document(kit.section("18776-5", "Plan", "first line\n  second line"))), "section")
         assert note["text"] == "first line\nsecond line"
 
     def test_an_empty_section_says_so(self) -> None:
@@ -310,7 +310,7 @@ class TestLetters:
         found = draft(kit.document(body=body))
         assert (found.letters[0].media_type, found.letters[0].content) == ("application/pdf", pdf)
         assert {letter.document_id for letter in found.letters} == {"6B1F3C52-8A54-4C0B-9E0D-0B7C1C7E5A01"}
-        assert found.counts == {"allergies": 0, "medicines": 0, "diagnoses": 0, "procedures": 0, "letters": 2}
+        assert found.counts == {"allergies": 0, "medicines": 0, "diagnoses": 0, "procedures": 0, "sections": 0, "letters": 2}
         text = draft(kit.document(body='<nonXMLBody><text mediaType="text/plain">Seen &amp; treated</text></nonXMLBody>'))
         assert text.letters[0].content == b"Seen & treated"
 
@@ -351,10 +351,12 @@ class TestNhsEntries:
         )
 
 
-def test_the_counter_sees_what_the_reader_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect that drops one medicine: the counts no longer agree, and the structured version waits."""
+@pytest.mark.parametrize("place", ["entry[2]/substanceAdministration", "/section"], ids=["medicine", "section"])
+def test_the_counter_sees_what_the_reader_lost(place: str) -> None:
+    """A defect that drops one medicine, or the words of a section: the counts no longer agree, and the structured version waits."""
     whole = draft(kit.document(kit.medicines(kit.drug("A"), kit.drug("B"))))
-    lost = [entry for entry in whole.entries if not entry.position.endswith("entry[2]/substanceAdministration")]
+    lost = [entry for entry in whole.entries if not entry.position.endswith(place)]
+    assert len(lost) == len(whole.entries) - 1
     found = assemble(
         transfer_id="11111111-1111-4111-8111-111111111111", version=1, sender=SENDER, site=HOME,
         sources=[source(Draft(**{**{f: getattr(whole, f) for f in whole.__slots__}, "entries": tuple(lost)}))],
