@@ -7,19 +7,21 @@ statement is one entry; what stands inside it belongs to it.
 from collections.abc import Iterator
 
 from adapters.cda.medicines import medicine
+from adapters.cda.results import result
 from adapters.cda.sections import Narrative, Section
-from adapters.cda.source import MAX_NEAR, TEXT, Claim, Node
+from adapters.cda.source import MAX_NEAR, NOTHING, TEXT, Claim, Node
 from adapters.cda.types import amount, concept, status_concept, table, take_moment
 from adapters.hl7v2.types import put, put_moment
 from exchange.fhir.codes import NO_KNOWN, SCT
 from exchange.fhir.draft import Entry, Outcome, Resource
-from exchange.fhir.shape import concept_text, spoken
+from exchange.fhir.shape import concept_text, parts, spoken
 
 _KINDS = {
     "allergies-and-adverse-reaction": "allergy",
     "medications-and-medical-devices": "medicine",
     "diagnoses": "diagnosis",
     "procedures": "procedure",
+    "investigation-results": "result",
 }
 # Before admission, given in hospital, at admission, past, in the family: words, never the lists of this document (row 5.3).
 _WORDS_ONLY = frozenset(("42346-7", "29549-3", "46241-6", "42347-5", "11348-0", "10157-6", "46264-8"))
@@ -55,6 +57,14 @@ def read_entries(narrative: Narrative, zone: str, written: str) -> tuple[list[En
                 role = f"medicine-{change}" if change else "medicine"
             elif kind == "admission":
                 admissions.append(node)
+            elif kind == "result":
+                for each, panel in _observations(node):
+                    if found := result(each, panel, narrative.resolve, zone):
+                        put(found, "note", [*parts(found, "note"), *comments(each, narrative, "Observation")])
+                        entries.append(Entry(role, each.position, found))
+                    else:
+                        _say(each, section, narrative)
+                continue
             elif kind:
                 resource = {"allergy": _allergy, "diagnosis": _diagnosis, "procedure": _procedure}[kind](node, narrative, zone)
             if resource:
@@ -84,6 +94,14 @@ def _outermost(node: Node, kind: str) -> Iterator[tuple[Node, str]]:
         yield from _outermost(child, kind)
 
 
+def _observations(node: Node) -> Iterator[tuple[Node, Node]]:
+    """The observations of a result organizer, each with it; one that stands alone, with nothing around it."""
+    if node.name != "organizer":
+        yield node, NOTHING
+    for child in (child for component in node.all("component") for child in component.children if child.name in _STATEMENTS):
+        yield from _observations(child) if child.name == "organizer" else [(child, node)]
+
+
 def _kind_of(node: Node, kind: str) -> str:
     templates = [each.value("root") for each in node.all("templateId")]
     names = [each.value("extension") for each in node.all("templateId")]
@@ -95,8 +113,10 @@ def _kind_of(node: Node, kind: str) -> str:
         if kind == "diagnosis":
             foreign = any(root.startswith(_CCDA) for root in templates) and _PROBLEM not in templates
             return "" if foreign or any("#" in name for name in names) else kind
-        if kind == "allergy":
+        if kind in ("allergy", "result"):
             return kind
+    if node.name == "organizer" and kind == "result":
+        return kind
     if node.name == "substanceAdministration" and kind == "medicine":
         return "" if any(name.endswith("#MedicationAdministrationDose") for name in names) else kind
     is_done = node.value("moodCode") in ("", "EVN")
@@ -269,11 +289,11 @@ def _say(node: Node, section: Section, narrative: Narrative) -> None:
     inner = [node, *(each for each in node.descendants() if each.name in _STATEMENTS)]
     near = (section.words or narrative.words)[:MAX_NEAR]
     for each in inner:
-        parts = [part for part in _parts(each, narrative) if part]
-        if not parts or all(part in near for part in parts):
+        said = [part for part in _parts(each, narrative) if part]
+        if not said or all(part in near for part in said):
             continue
         when = each.first("effectiveTime").value()
-        section.lines.append(": ".join(parts) + (f" ({when})" if when else ""))
+        section.lines.append(": ".join(said) + (f" ({when})" if when else ""))
         for part in (each.first("code"), each.first("value"), each.first("interpretationCode")):
             for key in ("displayName", "value", "unit", TEXT):
                 if part.value(key):

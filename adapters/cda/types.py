@@ -15,6 +15,7 @@ from adapters.hl7v2.types import NHS_NUMBER, THO, Moment, nhs_number, put, read_
 from exchange.fhir.codes import SCT, URI
 from exchange.fhir.draft import Outcome, Resource
 from exchange.fhir.r4.number import number
+from exchange.fhir.r4.ucum import is_ucum
 
 DMD = "https://dmd.nhs.uk"
 UCUM = "http://unitsofmeasure.org"
@@ -25,10 +26,6 @@ _DMD_CODE = re.compile(r"\d+1000001(?:10)\d", re.ASCII)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?", re.ASCII)
 _SHORT_OFFSET = re.compile(r"[+-]\d\d", re.ASCII)
-_UCUM_UNITS = frozenset((
-    "kg", "g", "mg", "ug", "ng", "mL", "L", "mmol", "mol", "cm", "mm", "m", "h", "d", "min", "wk", "mo", "a", "%", "mg/mL", "mg/kg", "mg/h",
-    "mL/h", "ug/h", "mm[Hg]", "Cel", "[iU]", "U",
-))  # fmt: skip
 # Resolves `#id` to the words in the narrative; "" when there are none or they are not one and the same.
 Resolve = Callable[[Node], str]
 
@@ -213,7 +210,7 @@ def quantity(node: Node, path: str) -> Resource:
     if unit and unit != "1":
         node.claim(f"{path}.unit", "unit")
         made["unit"] = unit
-        if unit in _UCUM_UNITS:
+        if is_ucum(unit):
             made |= {"system": UCUM, "code": unit}
     return made
 

@@ -8,8 +8,8 @@ from html import unescape
 from lxml import etree
 
 _KINDS = {"AllergyIntolerance": "allergies", "Condition": "diagnoses", "Procedure": "procedures", "MedicationStatement": "medicines"}
-_UNSEEN = re.compile(r"<!--.*?-->|<(script|style|head|title)\b.*?</\1\s*>|<(?!img\b)[^>]*>", re.DOTALL | re.IGNORECASE)
-_PICTURE = re.compile(r"""<img\b[^>]*?\balt\s*=\s*(["'])(.*?)\1[^>]*>|<img\b[^>]*>""", re.DOTALL | re.IGNORECASE)
+_UNSEEN = ("script", "style", "head", "title")
+_TAG = re.compile(r"<[^<>]*>")
 
 
 def count(raw: bytes) -> dict[str, int]:
@@ -66,9 +66,25 @@ def _sections(node: dict[str, object]) -> Iterator[tuple[str, set[str], list[str
             yield from _sections(section)
 
 
-def _has_words(div: str) -> bool:
-    """Bars and colons alone are none: the reader puts them between cells."""
-    return bool(re.sub(r"[\s|:]+", "", unescape(_PICTURE.sub(lambda found: found[2] or "", _UNSEEN.sub("", div)))))
+def _has_words(div: str | etree._Element) -> bool:
+    """Whether a narrative shows words; bars and colons alone are none: the reader puts them between cells."""
+    if isinstance(div, str):
+        try:
+            return _has_words(etree.fromstring(div.encode(), etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)))
+        except (etree.XMLSyntaxError, UnicodeError):
+            return bool(re.sub(r"[\s|:]+", "", unescape(_TAG.sub(" ", div))))
+    todo, found = [div], ""
+    while todo and not found:
+        node = todo.pop()
+        is_seen = isinstance(node.tag, str) and etree.QName(node).localname.lower() not in _UNSEEN
+        texts = [
+            node.text if is_seen else "",
+            node.get("alt") if str(node.tag).endswith("img") else "",
+            node.tail if node is not div else "",
+        ]
+        found = re.sub(r"[\s|:]+", "", "".join(filter(None, texts)))
+        todo += [*node] if is_seen else []
+    return bool(found)
 
 
 def _of_xml(raw: bytes) -> Iterator[tuple[str, set[str], list[str]]]:
@@ -86,7 +102,7 @@ def _of_xml(raw: bytes) -> Iterator[tuple[str, set[str], list[str]]]:
             yield etree.QName(node).localname, names, [str(one.get("value")) for one in links]
         if etree.QName(node).localname == "section" and any(etree.QName(one).localname == "Composition" for one in node.iterancestors()):
             div = node.find("{*}text/{*}div")
-            if div is not None and _has_words(etree.tostring(div, encoding="unicode", with_tail=False)):
+            if div is not None and _has_words(div):
                 yield "section", set(), []
         data = next((one for one in (node.find("{*}data"), node.find("{*}content")) if one is not None), None)
         if data is not None and _is_file(data.get("value")) and node.find("{*}contentType") is not None:

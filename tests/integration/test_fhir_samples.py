@@ -12,10 +12,10 @@ from exchange.fhir.draft import ReadingProfile, Unreadable
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples"
 # Whole documents; every other file is a single resource or a Bundle without a Composition: FHIR, and no document.
 DOCUMENTS = {
-    "ITK3-10001.dat": {"allergies": 1, "diagnoses": 0, "procedures": 0, "medicines": 0, "letters": 1},
-    "raw-bundle.xml": {"allergies": 1, "diagnoses": 2, "procedures": 1, "medicines": 4, "letters": 1},
-    "raw-bundle-2-postcodes.xml": {"allergies": 1, "diagnoses": 2, "procedures": 1, "medicines": 4, "letters": 1},
-    "spec_skeleton_bundle.json": {"allergies": 1, "diagnoses": 1, "procedures": 0, "medicines": 1, "letters": 1},
+    "ITK3-10001.dat": {"allergies": 1, "diagnoses": 0, "procedures": 0, "medicines": 0, "sections": 2, "letters": 1},
+    "raw-bundle.xml": {"allergies": 1, "diagnoses": 2, "procedures": 1, "medicines": 4, "sections": 16, "letters": 1},
+    "raw-bundle-2-postcodes.xml": {"allergies": 1, "diagnoses": 2, "procedures": 1, "medicines": 4, "sections": 16, "letters": 1},
+    "spec_skeleton_bundle.json": {"allergies": 1, "diagnoses": 1, "procedures": 0, "medicines": 1, "sections": 11, "letters": 1},
 }
 
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="../shared/samples is not here")

@@ -60,6 +60,14 @@ def test_sections_of_fhir(divs: list[str], is_nested: bool, is_xml: bool) -> Non
     assert found.counts["sections"] == sections(found)
 
 
+@given(div=st.lists(WORDS | st.sampled_from(["<p>", "</p>", "&nbsp;", "<br>", "<", ">", "<script>x</script>"]), max_size=6).map("".join))
+def test_narratives_that_are_no_xhtml(div: str) -> None:
+    bundle = fhir_kit.document()
+    fhir_kit.resource(bundle, "head")["section"][0]["text"]["div"] = div
+    found = fhir.read(json.dumps(bundle).encode(), ReadingProfile())
+    assert found.counts["sections"] == sections(found)
+
+
 def test_a_section_without_words_is_not_counted() -> None:
     found = cda.read(
         cda_kit.document(cda_kit.section("18776-5", "Plan", " "), cda_kit.section("18776-5", "Plan", "x")).encode(), ReadingProfile()

@@ -233,14 +233,59 @@ class TestProblemsAndAllergies:
         assert found.counts["procedures"] == 1
         assert "Colonoscopy" in built(found)
 
-    def test_results_are_in_words_where_the_text_is_silent(self) -> None:
-        result = (
-            '<organizer><component><observation><code code="2951-2" displayName="Sodium"/>'
-            '<value xsi:type="PQ" value="131.0" unit="mmol/L"/><effectiveTime value="20260113"/></observation></component></organizer>'
-        )
-        document = kit.document(kit.section("30954-2", "Results", "See below.", result))
+    OBSERVED = (
+        '<organizer><code code="24320-4" codeSystem="2.16.840.1.113883.6.1" displayName="Basic panel"/><component><observation>'
+        '<code code="2951-2" codeSystem="2.16.840.1.113883.6.1" displayName="Sodium"/><statusCode code="completed"/>'
+        '<effectiveTime value="20260113"/><value xsi:type="PQ" value="131.0" unit="mmol/L"/>'
+        '<interpretationCode code="L" codeSystem="2.16.840.1.113883.5.83"/><referenceRange><observationRange>'
+        '<value xsi:type="IVL_PQ"><low value="133" unit="mmol/L"/><high value="146" unit="mmol/L"/></value>'
+        "</observationRange></referenceRange>"
+        "</observation></component></organizer>"
+    )
+
+    def test_statements_without_a_resource_are_in_words_where_the_text_is_silent(self) -> None:
+        document = kit.document(kit.section("47420-5", "Function", "See below.", self.OBSERVED))
         assert "Sodium: 131.0 mmol/L (20260113)" in built(draft(document))
         assert "131.0 mmol/L (" not in built(draft(document.replace("See below.", "Sodium 131.0 mmol/L")))
+
+    def test_results_are_data(self) -> None:
+        found = draft(kit.document(kit.section("30954-2", "Results", "See below.", self.OBSERVED)))
+        (result,) = of(found, "result")
+        assert result["status"] == "final"
+        assert result["code"]["coding"] == [{"system": "http://loinc.org", "code": "2951-2", "display": "Sodium"}]
+        assert result["effectiveDateTime"] == "2026-01-13"
+        assert (str(result["valueQuantity"]["value"]), result["valueQuantity"]["code"]) == ("131.0", "mmol/L")
+        assert result["interpretation"][0]["coding"][0]["code"] == "L"
+        assert result["referenceRange"] == [{"text": "133 to 146 mmol/L"}]
+        assert result["note"] == [{"text": "Part of: Basic panel"}]
+        assert {item.outcome for item in found.items if "/observation" in item.position and item.value in ("131.0", "133", "L")} == {
+            Outcome.MAPPED
+        }
+        assert '"value":131.0' in built(found)
+
+    @pytest.mark.parametrize(
+        ("value", "made"),
+        [
+            ('<value xsi:type="ST">no growth</value>', {"valueString": "no growth"}),
+            ('<value xsi:type="PQ" value="&lt;5" unit="mg/L"/>', {"valueString": "<5 mg/L"}),
+            ('<value xsi:type="INT" value="12"/>', {"valueQuantity": {"value": 12}}),
+            ('<value xsi:type="TS" value="202601"/>', {"valueDateTime": "2026-01"}),
+            ('<value xsi:type="IVL_PQ"><high value="5" unit="mg/L"/></value>', {"valueString": "up to 5 mg/L"}),
+            ('<value xsi:type="CD" displayName="Negative"/>', {"valueCodeableConcept": {"text": "Negative"}}),
+            ('<value xsi:type="ST">a</value><value xsi:type="PQ" value="1.50" unit="g"/>', {"valueString": "a\n1.50 g"}),
+            ('<value xsi:type="PQ" nullFlavor="UNK"/>', {"dataAbsentReason": {"text": "no value was sent"}}),
+        ],
+    )  # fmt: skip
+    def test_values_of_results(self, value: str, made: dict[str, Any]) -> None:
+        one = f'<observation><code code="1" codeSystem="1.2" displayName="Test"/>{value}</observation>'
+        (result,) = of(draft(kit.document(kit.section("30954-2", "Results", "", one))), "result")
+        assert {key: part for key, part in result.items() if key.startswith(("value", "dataAbsent"))} == made
+
+    def test_a_result_that_is_none_stays_in_words(self) -> None:
+        never = '<observation negationInd="true"><code code="1" codeSystem="1.2" displayName="Growth"/></observation>'
+        found = draft(kit.document(kit.section("30954-2", "Results", "", never)))
+        assert of(found, "result") == []
+        assert "Not: Growth" in built(found)
 
 
 class TestNarrative:
