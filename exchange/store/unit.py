@@ -107,8 +107,8 @@ class Unit:
         found = self._select(kind, {_key(kind): id}, "", 1, self._db.lock_suffix)
         return found[0] if found else None
 
-    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]:
-        return self._select(kind, where, order, limit, "")
+    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, offset: int = 0, **where: object) -> list[R]:
+        return self._select(kind, where, order, limit, f" OFFSET {int(offset)}" if offset else "")
 
     def take(self, kind: type[R], /, *, order: str, limit: int, **where: object) -> list[R]:
         suffix = self._db.lock_suffix
@@ -177,7 +177,9 @@ class Unit:
                 values[mark] = column.to_sql(value)
         limited = self._scope_fields(kind, writes=writes)
         if limited:
-            parts.append("(" + " OR ".join(f"{name} = :scope_org" for name in limited) + ")")
+            # Rows that are named one by one are sought by their names, never by an index of all that one organisation has.
+            form = "COALESCE({}, '')" if any(name.endswith("__in") for name in where) else "{}"
+            parts.append("(" + " OR ".join(f"{form.format(name)} = :scope_org" for name in limited) + ")")
             values["scope_org"] = self.scope.org
         return (" WHERE " + " AND ".join(parts) if parts else ""), values
 

@@ -148,26 +148,27 @@ def mllp(service: Service, messages: list[bytes], connections: int) -> None:
 
 
 def fill_mailbox(service: Service, count: int) -> None:
-    """So many deliveries more in the home's mailbox, written through the store as the deliver loop writes them; nobody can open them."""
+    """So many deliveries more in the home's mailbox, written through the store."""
     exchange = open_exchange(Settings(data=service.folder / "data", environment=Environment.TRIAL))
-
-    def fill(uow: UnitOfWork, many: int) -> None:
-        mailbox = uow.lock(Mailbox, HOME)
-        assert mailbox is not None
-        assert mailbox.last_updated_at is not None
-        mark, at, read = mailbox.last_change, mailbox.last_updated_at, {"collected_at": uow.now, "opened_at": uow.now, "opened_by": "x"}
-        for n in range(mark, mark + many):
-            mark, at = n + 1, at + timedelta(milliseconds=1)
-            transfer, version = uow.new_id(), uow.new_id()
-            uow.insert(Transfer(transfer, uow.new_id(), "RZZ01", HOME, TransferState.PUBLISHED, uow.now, versions=1))
-            person = b'{"family": "Testperson", "given": "Edith", "nhs_number": "%s"}' % nhs_number(n % 90_000).encode()
-            sealed = (Sealed.of(b"{}"), Sealed.of(b"0"), Sealed.of(person))
-            uow.insert(Version(version, transfer, "RZZ01", HOME, 1, uow.now, "", "", "papers complete", "", "", *sealed, None))
-            label = Sealed.of(b'{"title": "Discharge document", "digest": "sha256:0", "media_type": "application/fhir+json"}')
-            uow.insert(Part(uow.new_id(), version, transfer, "RZZ01", HOME, 0, "application/fhir+json", 1, label, Sealed.of(b"{}")))
-            uow.insert(Delivery(uow.new_id(), transfer, version, 1, "RZZ01", HOME, uow.new_id(), mark, mark, at, uow.now, **read))
-        uow.update(Mailbox, {"last_sequence": mark, "last_change": mark, "last_updated_at": at, "listed_change": mark}, id=HOME)
-
     for first in range(0, count, 500):
         exchange.store.write(lambda uow, many=min(500, count - first): fill(uow, many))  # type: ignore[misc]  # bound now
     exchange.store.close()
+
+
+def fill(uow: UnitOfWork, many: int) -> None:
+    """Deliveries as they stand in a mailbox when they were read long ago. Their parts hold nothing: nobody can open them."""
+    mailbox = uow.lock(Mailbox, HOME)
+    assert mailbox is not None
+    mark, at = mailbox.last_change, mailbox.last_updated_at or uow.now
+    read = {"collected_at": uow.now, "opened_at": uow.now, "opened_by": "x"}
+    for n in range(mark, mark + many):
+        mark, at = n + 1, at + timedelta(milliseconds=1)
+        transfer, version = uow.new_id(), uow.new_id()
+        uow.insert(Transfer(transfer, uow.new_id(), "RZZ01", HOME, TransferState.PUBLISHED, uow.now, versions=1))
+        person = b'{"family": "Testperson", "given": "Edith", "nhs_number": "%s"}' % nhs_number(n % 90_000).encode()
+        sealed = (Sealed.of(b"{}"), Sealed.of(b"0"), Sealed.of(person))
+        uow.insert(Version(version, transfer, "RZZ01", HOME, 1, uow.now, "", "", "papers complete", "", "", *sealed, None))
+        label = Sealed.of(b'{"title": "Discharge document", "digest": "sha256:0", "media_type": "application/fhir+json"}')
+        uow.insert(Part(uow.new_id(), version, transfer, "RZZ01", HOME, 0, "application/fhir+json", 1, label, Sealed.of(b"{}")))
+        uow.insert(Delivery(uow.new_id(), transfer, version, 1, "RZZ01", HOME, uow.new_id(), mark, mark, at, uow.now, **read))  # type: ignore[arg-type]
+    uow.update(Mailbox, {"last_sequence": mark, "last_change": mark, "last_updated_at": at, "listed_change": mark}, id=HOME)
