@@ -28,7 +28,7 @@ from exchange.gate.evaluate import GateResult
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
 from exchange.mailbox import answers, collect, parking, settle
-from exchange.mailbox.collect import InboxItem, Opened
+from exchange.mailbox.collect import HomeList, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, transfer_of
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
 from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
@@ -114,37 +114,50 @@ class Exchange:
     # The service works
 
     def work_once(self) -> int:
-        """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's."""
+        """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's.
+
+        What was read is written while the next is read, so that many share one COMMIT; what is published is made of all that was read.
+        """
         leased = self.store.write(lambda uow: work.claim(uow, _BATCH))
-        for number, piece in enumerate(leased):
-            self._at_work = tuple(leased[number:])
+        self._at_work = tuple(leased)
+        written: list[tuple[Work, Future[None]]] = []
+        for piece in leased:
             self.fail("work.claimed")
-            with _trace_of(piece.subject_id):
-                self._work(piece)
+            if piece.kind == "read":
+                self._try(piece, lambda piece=piece: written.append((piece, self._read(piece))))  # type: ignore[misc]  # bound now
+            else:
+                self._end_reading(written)
+                self._try(piece, lambda piece=piece: self._publish(piece), is_end=True)  # type: ignore[misc]
+        self._end_reading(written)
         self._at_work = ()
         return len(leased)
+
+    def _end_reading(self, written: list[tuple[Work, "Future[None]"]]) -> None:
+        for piece, future in written:
+            self._try(piece, future.result, is_end=True)
+            self.fail("read.after_commit")
+        written.clear()
 
     def renew_leases(self) -> int:
         """Say that what is leased here is still being worked on; how many. Another thread than the worker's calls it."""
         pieces = self._at_work
         return self.store.write(lambda uow: sum(work.renew(uow, piece) for piece in pieces)) if pieces else 0
 
-    def _work(self, piece: Work) -> None:
-        try:
-            if piece.attempts > work.GIVE_UP_AFTER:
-                raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
-            if piece.kind == "read":
-                self._read(piece)
-            else:
-                self._publish(piece)
-            log.info("work_done", work=piece.id)
-        except work.StaleLease:
-            log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
-        except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
-            self._put_off(piece, problem)
+    def _try(self, piece: Work, step: Callable[[], object], *, is_end: bool = False) -> None:
+        with _trace_of(piece.subject_id):
+            try:
+                if piece.attempts > work.GIVE_UP_AFTER:
+                    raise Conflict("gave_up", "This was tried too often.", next_step="Replay its hold when the cause is mended.")
+                step()
+                if is_end:
+                    log.info("work_done", work=piece.id)
+            except work.StaleLease:
+                log.warning("work_lease_lost", work=piece.id, fence=piece.fence)
+            except Exception as problem:  # noqa: BLE001  # the loop: one bad piece must not stop the others
+                self._put_off(piece, problem)
 
-    def _read(self, piece: Work) -> None:
-        """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"."""
+    def _read(self, piece: Work) -> "Future[None]":
+        """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"; done once that is durable."""
 
         def fetch(uow: UnitOfWork) -> tuple[Submission, Sender]:
             submission = uow.get(Submission, piece.subject_id)
@@ -159,11 +172,9 @@ class Exchange:
             draft = self.readers.read(raw_bytes(submission), profile.reading)
         except Unreadable as problem:
             code = problem.code
-            self.store.write(lambda uow: hold_unreadable(uow, piece, submission, code))
-            return
+            return self.store.submit(lambda uow: hold_unreadable(uow, piece, submission, code))
         self.fail("read.before_commit")
-        self.store.write(lambda uow: receive(uow, piece, submission, draft, profile, self.environment))
-        self.fail("read.after_commit")
+        return self.store.submit(lambda uow: receive(uow, piece, submission, draft, profile, self.environment))
 
     def _publish(self, piece: Work) -> None:
         """assemble → gate → publish: a new version when what the home would see has changed."""
@@ -463,6 +474,19 @@ class Exchange:
         if is_noted:
             self.store.write(lambda uow: collect.note_listed(uow, caller, items), scope)
         return items, more
+
+    def home_list(self, caller: Caller, earlier: int = 0) -> tuple[HomeList, datetime]:
+        """The home's list for a named person, and the moment it is of. Audited as a poll is."""
+        scope = Scope(caller.org, Role.RECIPIENT)
+
+        def look(uow: UnitOfWork) -> tuple[HomeList, datetime, bool]:
+            found = collect.home_list(uow, caller.org, earlier)
+            return found, uow.now, collect.needs_note(uow, caller.org, found.near)
+
+        found, now, is_noted = self.store.read(look, scope)
+        if is_noted:
+            self.store.write(lambda uow: collect.note_listed(uow, caller, found.near), scope)
+        return found, now
 
     def delivery(self, caller: Caller, delivery_id: str) -> InboxItem:
         """One delivery of this home. Raises NotFound, also for another home's."""

@@ -332,7 +332,7 @@ class Transfer(Record):
     """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it; `proposed_site` was picked
     against what the messages say and waits for a second person."""
 
-    META: ClassVar = Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org",)))
+    META: ClassVar = Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org", "leaving_on", "id")))
     id: str
     stay_id: str
     sender_org: str
@@ -426,7 +426,7 @@ class Delivery(Record):
     META: ClassVar = Meta(
         "delivery",
         unique=(("event_id",), ("version_id",), ("recipient_org", "sequence"), ("recipient_org", "change")),
-        index=(("transfer_id",),),
+        index=(("transfer_id",), ("recipient_org", "updated_at"), ("recipient_org", "state", "opened_at", "change")),
     )
     id: str
     transfer_id: str

@@ -80,7 +80,7 @@ def search(uow: UnitOfWork, org: str, search: AuditSearch) -> AuditPage:
     # Agent is person or client: two searches of one page each, joined, keep every filter an equality on an index.
     filters = [{"person_id": search.agent}, {"client_id": search.agent}] if search.agent else [{}]
     for extra in filters:
-        rows += uow.find(AuditEvent, order="-recorded_at,-id", limit=count + 1 + (MAX_PAGE if skip_to else 0), **where, **extra)
+        rows += uow.find(AuditEvent, order="-recorded_at,-id", limit=count + 1 + (MAX_PAGE if skip_to else 0), **where, **extra)  # type: ignore[arg-type]
     rows.sort(key=lambda row: (row.recorded_at, row.id), reverse=True)
     if skip_to is not None:
         rows = [row for row in rows if (row.recorded_at, row.id) < (skip_to.recorded_at, skip_to.id)]

@@ -39,12 +39,12 @@ def sites_add(
 ) -> None:
     """Enter or change a hospital or a home. A new one gets its keys, a home its mailbox."""
     from exchange.directory.entries import add_organisation
+    from exchange.directory.imports import postcode as in_one_form
     from exchange.model import ods_code
     from exchange.records import Organisation
 
-    entry = Organisation(
-        ods_code(code), name, kind, street, town, postcode, phone, provider, cqc=cqc, has_mailbox=kind == "home", closed_on=closed
-    )
+    where = (street, town, in_one_form(postcode))
+    entry = Organisation(ods_code(code), name, kind, *where, phone, provider, cqc=cqc, has_mailbox=kind == "home", closed_on=closed)
     if kind not in ("home", "hospital"):
         raise typer.BadParameter("kind is hospital or home")
     with service(data) as exchange:

@@ -1,8 +1,10 @@
 """`wardpost run`: HTTP, MLLP and the loops of some roles, or of all, in one process, started and stopped together."""
 
 import asyncio
+import gc
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import Collection
 from dataclasses import replace
@@ -33,6 +35,7 @@ async def serve(settings: Settings, roles: Collection[RunRole] = tuple(RunRole))
         step = "Set WARDPOST_TLS_CERT, or put TLS in front and set WARDPOST_BASE_URL to its https address; see docs/operations.md."
         raise Refused("not_loopback", "Listening beyond this machine without TLS is refused.", next_step=step)
     quiet_logs(settings.log)
+    _share_the_processor()
     if settings.port == 0:
         with socket.socket() as found:
             found.bind((settings.host, 0))
@@ -82,3 +85,11 @@ async def serve(settings: Settings, roles: Collection[RunRole] = tuple(RunRole))
     await asyncio.to_thread(exchange.bus.close)
     await asyncio.to_thread(exchange.store.close)
     log.info("wardpost_stopped")
+
+
+def _share_the_processor() -> None:
+    """An acknowledgement passes between threads twice, and each time it would wait 5 ms for a worker that computes. What was imported
+    lives for ever: the garbage collector need not look at it again and again."""
+    sys.setswitchinterval(0.0005)
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)

@@ -17,7 +17,7 @@ def run(
     role: Annotated[list[str] | None, typer.Option(help="api, intake, worker, relay or clock; may come again. Needs PostgreSQL.")] = None,
 ) -> None:
     """Start everything in one process: listeners, API, pages, worker, relay, clock. Ctrl-C stops it gracefully."""
-    import asyncio
+    import uvloop
 
     from exchange.cli.serve import serve
     from exchange.config import load_settings
@@ -27,7 +27,7 @@ def run(
         roles = [RunRole(name) for name in role or RunRole]
     except ValueError:
         raise typer.BadParameter("role is one of: " + ", ".join(RunRole)) from None
-    asyncio.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port), roles))
+    uvloop.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port), roles))
 
 
 def demo(

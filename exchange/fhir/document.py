@@ -56,14 +56,17 @@ def letter_digest(letter: Letter) -> str:
 
 def _kept(value: Any) -> Any:
     """Without empty members (ele-1), and with the control characters that FHIR strings may not hold made visible."""
-    match value:
-        case str():
-            return _C0.sub(lambda hit: chr(0x2400 + ord(hit[0])), value)
-        case Mapping():
-            return {name: kept for name, item in value.items() if (kept := _kept(item)) not in (None, "", [], {})}
-        case list() | tuple():
-            return [kept for item in value if (kept := _kept(item)) not in (None, "", [], {})]
+    if isinstance(value, str):
+        return _C0.sub(lambda hit: chr(0x2400 + ord(hit[0])), value)
+    if isinstance(value, (dict, Mapping)):
+        return {name: kept for name, item in value.items() if not _is_empty(kept := _kept(item))}
+    if isinstance(value, (list, tuple)):
+        return [kept for item in value if not _is_empty(kept := _kept(item))]
     return value
+
+
+def _is_empty(value: Any) -> bool:
+    return not value and (value is None or isinstance(value, (str, list, dict)))
 
 
 def _valued(system: str, value: str, **more: str) -> list[Resource]:

@@ -1,6 +1,7 @@
 """The one JSON way: a strict loader at the rim, msgspec out. Decimals stay as written."""
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
@@ -10,6 +11,8 @@ from exchange.errors import WardpostError
 from exchange.fhir.r4.number import number
 
 MAX_DEPTH = 64
+# A bracket, or a whole string (also one that never ends), so that no bracket inside counts. Possessive: 20 MB take no stack.
+_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
 MAX_DIGITS = 1_000  # far beyond any measure; thousands of digits cost whoever computes with them
 
 
@@ -96,26 +99,15 @@ def _refuse_characters(value: object) -> None:
 
 def _refuse_depth(text: str) -> None:
     """Depth by counting brackets outside strings, before any recursive parser sees the text."""
-    depth = 0
-    inside = False
-    escaped = False
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        if found[0] in "[{":
             depth += 1
             if depth > MAX_DEPTH:
                 raise JsonRefused(f"Nested more than {MAX_DEPTH} deep.")
-        elif character in "]}":
+        elif found[0] in "]}":
             depth -= 1
 
 

@@ -5,10 +5,9 @@ from datetime import datetime
 
 from exchange.audit.events import About, record
 from exchange.errors import Gone
-from exchange.intake.work import enqueue
 from exchange.model import Caller, Receipt
 from exchange.ports import UnitOfWork
-from exchange.records import Sealed, Sender, Submission
+from exchange.records import Sealed, Sender, Submission, Work
 
 # HL7 ends an id at 199 characters; what is far longer is no id, and would not fit an index.
 _LONGEST_ID = 1000
@@ -55,7 +54,7 @@ def accept(uow: UnitOfWork, sender: Sender, raw: bytes, *, channel: str, media_t
         reuses_id_of=same_id.id if same_id else None,
     )
     uow.insert(submission)
-    enqueue(uow, "read", submission.id)
+    uow.insert(Work(f"read:{submission.id}", "read", submission.id, uow.now))
     record(uow, "submission.accepted", Caller(sender.org), About(submission.id), code="reused_id" if same_id else "")
     return Receipt(submission.id, digest, instant(uow.now))
 

@@ -16,6 +16,9 @@ from exchange.transfer.match import PartLabel, Summary, read_label, read_summary
 from exchange.transfer.transfers import emit
 
 _SEEN_STEP = timedelta(minutes=1)
+# Who was to leave longer ago stands in the pages of the past: a home's list is as long as its week, not as its history.
+NEAR = timedelta(days=14)
+MOST_UNREAD, PAST_ROWS = 200, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ class Opened:
 
 def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]:
     """Deliveries with what belongs to them, in five look-ups however many they are; those of an erased transfer are left out."""
+    if not deliveries:
+        return []
     versions = {row.id: row for row in uow.find(Version, id__in=[d.version_id for d in deliveries])}
     transfers = {row.id: row for row in uow.find(Transfer, id__in=[d.transfer_id for d in deliveries])}
     parts: dict[str, list[Part]] = defaultdict(list)
@@ -99,15 +104,57 @@ def page(uow: UnitOfWork, org: str, asked: Page) -> tuple[list[InboxItem], bool]
     A change while somebody pages moves a delivery to the end: it may come twice, it is never skipped.
     """
     where: dict[str, object] = {"recipient_org": org, "change__gt": asked.after_change}
+    # Times rise with the changes, so that a time is a change: two steps into an index, however many deliveries lie before it.
     if asked.since is not None:
-        where["updated_at__ge"] = asked.since
-    if asked.before is not None:
-        where["updated_at__lt"] = asked.before
+        first = _change_from(uow, org, asked.since)
+        if first is None:
+            return [], False
+        where["change__gt"] = max(asked.after_change, first - 1)
+    if asked.before is not None and (end := _change_from(uow, org, asked.before)) is not None:
+        where["change__lt"] = end
     if asked.nhs_number:
         versions = uow.find(Version, recipient_org=org, nhs_number=uow.indexes("nhs_number", "", asked.nhs_number))
         where["version_id__in"] = [version.id for version in versions]
-    rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)
+    rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)  # type: ignore[arg-type]  # names of fields
     return items_of(uow, rows[: asked.count]), len(rows) > asked.count
+
+
+@dataclass(frozen=True, slots=True)
+class HomeList:
+    """What a home's list shows: everything of these days, and one page of the past. `unread_left`: how many more than MOST_UNREAD wait."""
+
+    near: list[InboxItem]
+    past: list[InboxItem]
+    has_more: bool
+    unread_left: int
+
+
+def home_list(uow: UnitOfWork, org: str, earlier: int) -> HomeList:
+    """The newest papers that nobody has read, the transfers of these days, and page `earlier` (from 0) of those before, newest first."""
+    unread = {"recipient_org": org, "state": DeliveryState.CURRENT, "opened_at": None}
+    back = {"recipient_org": org, "state": DeliveryState.WITHDRAWN, "withdrawal_seen_at": None}
+    horizon = (uow.now - NEAR).date().isoformat()
+    fresh = [row for which in (unread, back) for row in uow.find(Delivery, order="-opened_at,-change", limit=MOST_UNREAD, **which)]  # type: ignore[arg-type]
+    near = {row.transfer_id for row in fresh} | {row.id for row in uow.find(Transfer, recipient_org=org, leaving_on__ge=horizon)}
+    gone = uow.find(
+        Transfer, order="-leaving_on,-id", limit=PAST_ROWS + 1, offset=PAST_ROWS * earlier, recipient_org=org, leaving_on__lt=horizon
+    )
+    past = [row.id for row in gone[:PAST_ROWS] if row.id not in near]
+    shown = items_of(uow, uow.find(Delivery, order="change", transfer_id__in=[*near, *past]))
+    left = max(0, uow.count(Delivery, **unread) - MOST_UNREAD)
+    of_past = set(past)
+    return HomeList(
+        [item for item in shown if item.transfer.id not in of_past],
+        [item for item in shown if item.transfer.id in of_past],
+        len(gone) > PAST_ROWS,
+        left,
+    )
+
+
+def _change_from(uow: UnitOfWork, org: str, moment: datetime) -> int | None:
+    """The number of the mailbox's first change at a moment or after it; None when there is none."""
+    found = uow.find(Delivery, order="updated_at", limit=1, recipient_org=org, updated_at__ge=moment)
+    return found[0].change if found else None
 
 
 def needs_note(uow: UnitOfWork, org: str, items: list[InboxItem]) -> bool:

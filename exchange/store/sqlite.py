@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from exchange.errors import Unavailable
 from exchange.model import SERVICE, Scope
 from exchange.ports import Clock, FailPoints, Sealer, UnitOfWork, no_fail_points
-from exchange.store.unit import Unit
+from exchange.store.unit import Keys, Unit
 
 T = TypeVar("T")
 _GROUP = 64
@@ -118,8 +118,8 @@ class SqliteStore:
             except queue.Empty:
                 return
 
-    def _unit(self, connection: _Connection, scope: Scope) -> Unit:
-        return Unit(connection, self._sealer, scope, self._clock(), self._new_id, self._later)
+    def _unit(self, connection: _Connection, scope: Scope, keys: Keys | None = None) -> Unit:
+        return Unit(connection, self._sealer, scope, self._clock(), self._new_id, self._later, keys)
 
     def _later(self, work: Callable[[Unit], bytes]) -> bytes:
         return self.read(lambda uow: work(cast(Unit, uow)))
@@ -150,14 +150,16 @@ class SqliteStore:
 
     def _commit_group(self, connection: _Connection, group: list[tuple[Callable[[UnitOfWork], Any], Scope, Future[Any]]]) -> None:
         done: list[tuple[Future[Any], Any, Unit]] = []
+        keys = Keys()
         try:
             connection.run("BEGIN IMMEDIATE", {})
             for work, scope, future in group:
-                unit = self._unit(connection, scope)
+                unit = self._unit(connection, scope, keys)
                 connection.run("SAVEPOINT one", {})
                 try:
                     result = work(unit)
                 except BaseException as problem:  # noqa: BLE001  # it belongs to the caller, who gets it; the others go on
+                    keys.forget()  # one that this work made is not in the database any more
                     connection.run("ROLLBACK TO one", {})
                     connection.run("RELEASE one", {})
                     future.set_exception(_away() if isinstance(problem, sqlite3.OperationalError) else problem)

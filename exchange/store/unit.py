@@ -1,17 +1,17 @@
 """The unit of work over one DBAPI connection: records in and out, sealing on the way, rows of other scopes invisible.
 
-SQL is made once per shape and cached. It is plain enough for SQLite and PostgreSQL alike; parameters are named.
+INSERT and the head of SELECT are made once for each table. SQL is plain enough for SQLite and PostgreSQL alike; parameters are named.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, cast
 
 from exchange.errors import Conflict, Gone, WardpostError
 from exchange.model import SERVICE, Role, Scope
 from exchange.ports import R, Sealer
-from exchange.records import AuditEvent, DataKey, Indexed, IndexKey, Mailbox, Organisation, OrgKey, OutboxEvent, Record, Sealed
+from exchange.records import TABLES, AuditEvent, DataKey, Indexed, IndexKey, Mailbox, Organisation, OrgKey, OutboxEvent, Record, Sealed
 from exchange.store.tables import READING, Column, columns_of
 
 _OPERATORS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "ne": "<>"}
@@ -37,8 +37,22 @@ class Connection(Protocol):
         ...
 
 
+class Keys:
+    """Data keys by id, their ids by owner, and the live index keys, as one transaction saw them. Nothing outlives it: another process
+    may erase an owner."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, bytes] = {}
+        self.of_owner: dict[tuple[str, str], str] = {}
+        self.index: list[tuple[int, bytes]] = []
+
+    def forget(self) -> None:
+        for kept in (self.by_id, self.of_owner, self.index):
+            kept.clear()
+
+
 class Unit:
-    """One transaction in one scope. Implements ports.UnitOfWork."""
+    """One transaction, or a savepoint of one that shares its `keys`, in one scope. Implements ports.UnitOfWork."""
 
     def __init__(
         self,
@@ -48,23 +62,21 @@ class Unit:
         now: datetime,
         new_id: Callable[[], str],
         later: "Callable[[Callable[[Unit], bytes]], bytes]",
+        keys: Keys | None = None,
     ) -> None:
         self.scope = scope
         self.now = now
         self.new_id = new_id
         self._db = connection
         self._sealer = sealer
-        # Data keys by id, and ids by owner, as this transaction saw them. Nothing outlives it: another process may erase an owner.
-        self._keys: dict[str, bytes] = {}
-        self._key_ids: dict[tuple[str, str], str] = {}
-        self._index_keys: list[tuple[int, bytes]] = []
+        self._keys = keys or Keys()
         self._later = later
         self._has_ended = False
         self.has_erased = False
         # Tables that got rows: what the store tells other processes after the commit.
         self.written: set[str] = set()
         # Key tables are the service's own: a scoped unit reaches them through this one alone.
-        self._service = self if scope.role is Role.SERVICE else Unit(connection, sealer, SERVICE, now, new_id, later)
+        self._service = self if scope.role is Role.SERVICE else Unit(connection, sealer, SERVICE, now, new_id, later, self._keys)
 
     def random_bytes(self, n: int) -> bytes:
         return self._sealer.random_bytes(n)
@@ -73,19 +85,17 @@ class Unit:
         """Called after COMMIT or a read: what is opened from now on looks its key up anew."""
         for unit in (self, self._service):
             unit._has_ended = True
-            unit._keys.clear()
+        self._keys.forget()
 
     # Rows
 
     def insert(self, record: Record) -> None:
         kind = type(record)
         self._refuse_foreign(record)
-        values = self._to_sql(record, columns_of(kind).values())
-        names = list(values)
-        marks = ", ".join(":" + name for name in names)
-        # A failed statement would end the whole transaction on PostgreSQL; one that does nothing does not.
-        sql = f"INSERT INTO {kind.META.table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
-        if not self._db.run(sql, values)[1]:
+        owner_kind, owner_field = kind.META.owner
+        if owner_field == _key(kind):  # a row that owns itself is new, and so is its key
+            self._service._make_key(owner_kind, getattr(record, owner_field))
+        if not self._db.run(_INSERT[kind], self._to_sql(record, columns_of(kind).values()))[1]:
             raise Conflict("duplicate", f"A {kind.META.table} row like this exists already.", next_step="Read it and decide.")
         self.written.add(kind.META.table)
 
@@ -97,8 +107,8 @@ class Unit:
         found = self._select(kind, {_key(kind): id}, "", 1, self._db.lock_suffix)
         return found[0] if found else None
 
-    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, **where: object) -> list[R]:
-        return self._select(kind, where, order, limit, "")
+    def find(self, kind: type[R], /, *, order: str = "", limit: int | None = None, offset: int = 0, **where: object) -> list[R]:
+        return self._select(kind, where, order, limit, f" OFFSET {int(offset)}" if offset else "")
 
     def take(self, kind: type[R], /, *, order: str, limit: int, **where: object) -> list[R]:
         suffix = self._db.lock_suffix
@@ -134,18 +144,13 @@ class Unit:
         condition, values = self._where(kind, where, writes=True)
         if kind is DataKey:
             self.has_erased = True
-            self._keys.clear()
-            self._key_ids.clear()
+            self._keys.forget()
         return self._db.run(f"DELETE FROM {kind.META.table}{condition}", values)[1]  # noqa: S608
 
     def _select(self, kind: type[R], where: Mapping[str, object], order: str, limit: int | None, suffix: str) -> list[R]:
         condition, values = self._where(kind, where)
-        large = kind.META.large
-        names = ", ".join(f"{n} IS NOT NULL" if n == large else n for c in columns_of(kind).values() for n in c.sql_names)
-        sql = f"SELECT {names} FROM {kind.META.table}{condition}{_order(kind, order)}"  # noqa: S608
-        if limit is not None:
-            sql += f" LIMIT {int(limit)}"
-        rows, _ = self._db.run(sql + suffix, values)
+        limited = "" if limit is None else f" LIMIT {int(limit)}"
+        rows, _ = self._db.run(f"{_SELECT[kind]}{condition}{_order(kind, order)}{limited}{suffix}", values)
         return [self._from_sql(kind, row) for row in rows]
 
     def _where(self, kind: type[Record], where: Mapping[str, object], *, writes: bool = False) -> tuple[str, dict[str, object]]:
@@ -172,7 +177,9 @@ class Unit:
                 values[mark] = column.to_sql(value)
         limited = self._scope_fields(kind, writes=writes)
         if limited:
-            parts.append("(" + " OR ".join(f"{name} = :scope_org" for name in limited) + ")")
+            # Rows that are named one by one are sought by their names, never by an index of all that one organisation has.
+            form = "COALESCE({}, '')" if any(name.endswith("__in") for name in where) else "{}"
+            parts.append("(" + " OR ".join(f"{form.format(name)} = :scope_org" for name in limited) + ")")
             values["scope_org"] = self.scope.org
         return (" WHERE " + " AND ".join(parts) if parts else ""), values
 
@@ -208,10 +215,10 @@ class Unit:
 
     def _live_index_keys(self) -> list[tuple[int, bytes]]:
         """Newest first. Read once in a transaction: another process may add a generation."""
-        if not self._index_keys:
+        if not self._keys.index:
             rows = self._service.find(IndexKey, order="-generation", retired_at=None)
-            self._index_keys = [(k.generation, k.key.open()) for k in rows]
-        return self._index_keys
+            self._keys.index += [(k.generation, k.key.open()) for k in rows]
+        return self._keys.index
 
     def _to_sql(self, record: Record, columns: Sequence[Column] | Any) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -235,25 +242,30 @@ class Unit:
 
     def _key_for(self, owner_kind: str, owner_id: str) -> tuple[str, bytes]:
         owner = (owner_kind, owner_id)
-        if owner not in self._key_ids:
+        if owner not in self._keys.of_owner:
             rows = self.find(DataKey, owner_kind=owner_kind, owner_id=owner_id)
             if rows:
-                return rows[0].id, self._remember(owner, rows[0].id, self._sealer.unwrap(rows[0].id, rows[0].sealed))
-            key_id, key, wrapped = self._sealer.new_key()
-            self.insert(DataKey(key_id, owner_kind, owner_id, wrapped, self.now))
-            return key_id, self._remember(owner, key_id, key)
-        return self._key_ids[owner], self._keys[self._key_ids[owner]]
+                self._remember(owner, rows[0].id, self._sealer.unwrap(rows[0].id, rows[0].sealed))
+            else:
+                self._make_key(owner_kind, owner_id)
+        key_id = self._keys.of_owner[owner]
+        return key_id, self._keys.by_id[key_id]
+
+    def _make_key(self, owner_kind: str, owner_id: str) -> None:
+        key_id, key, wrapped = self._sealer.new_key()
+        self.insert(DataKey(key_id, owner_kind, owner_id, wrapped, self.now))
+        self._remember((owner_kind, owner_id), key_id, key)
 
     def know_keys(self, owner_kind: str, owner_ids: Collection[str]) -> None:
         """Look the data keys of many owners up at once, before their rows are opened one by one."""
         service = self._service
-        unknown = [owner for owner in set(owner_ids) if (owner_kind, owner) not in service._key_ids]
+        unknown = [owner for owner in set(owner_ids) if (owner_kind, owner) not in self._keys.of_owner]
         for found in service.find(DataKey, owner_kind=owner_kind, owner_id__in=unknown) if unknown else ():
             service._remember((owner_kind, found.owner_id), found.id, self._sealer.unwrap(found.id, found.sealed))
 
     def _remember(self, owner: tuple[str, str], key_id: str, key: bytes) -> bytes:
-        self._key_ids[owner] = key_id
-        self._keys[key_id] = key
+        self._keys.of_owner[owner] = key_id
+        self._keys.by_id[key_id] = key
         return key
 
     def _open(self, table: str, column: str, row: str, value: bytes) -> bytes:
@@ -275,8 +287,8 @@ class Unit:
 
     def data_key(self, key_id: str) -> bytes:
         """A data key by its id. Raises Gone `erased`."""
-        if key_id in self._keys:
-            return self._keys[key_id]
+        if key_id in self._keys.by_id:
+            return self._keys.by_id[key_id]
         found = self.get(DataKey, key_id)
         if found is None:
             raise _erased()
@@ -316,7 +328,24 @@ def _erased() -> Gone:
 
 
 def _key(kind: type[Record]) -> str:
-    return fields(kind)[0].name  # type: ignore[arg-type]  # every Record is a dataclass
+    return next(iter(columns_of(kind)))
+
+
+def _insert_into(kind: type[Record]) -> str:
+    names = [name for column in columns_of(kind).values() for name in column.sql_names]
+    # A failed statement would end the whole transaction on PostgreSQL; one that does nothing does not.
+    marks = ", ".join(":" + name for name in names)
+    return f"INSERT INTO {kind.META.table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+
+
+def _select_from(kind: type[Record]) -> str:
+    large = kind.META.large
+    names = ", ".join(f"{n} IS NOT NULL" if n == large else n for c in columns_of(kind).values() for n in c.sql_names)
+    return f"SELECT {names} FROM {kind.META.table}"  # noqa: S608
+
+
+_INSERT = {kind: _insert_into(kind) for kind in TABLES}
+_SELECT = {kind: _select_from(kind) for kind in TABLES}
 
 
 def _order(kind: type[Record], order: str) -> str:

@@ -17,6 +17,9 @@ from exchange.records import Organisation, Stay, Transfer
 # Words that so many homes have in their names that they tell nothing apart.
 _COMMON = frozenset(("care", "home", "house", "nursing", "residential", "the", "and", "centre", "lodge", "court"))
 
+# From each place in a text, so that none hides another.
+_POSTCODE = re.compile(r"(?=([A-Z]{1,2}[0-9][A-Z0-9]?)[^A-Z0-9]*([0-9][A-Z]{2}))")
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -59,6 +62,12 @@ def at_postcode(uow: UnitOfWork, text: str) -> list[Candidate]:
     homes = uow.find(Organisation, order="name", kind="home")
     here = [home for home in homes if home.postcode and postcode(home.postcode) == postcode(text)]
     return [*(Candidate(home, ("At this postcode",), False) for home in here), *_look_alikes(homes, here)]
+
+
+def postcodes_in(words: str) -> list[str]:
+    """What could be a postcode in an address as sent, in its two usual forms, so that the directory is asked and not walked through."""
+    found = {(outward, inward) for outward, inward in _POSTCODE.findall(words.upper())}
+    return sorted(outward + between + inward for outward, inward in found for between in ("", " "))
 
 
 def names_address(words: str, home: Organisation) -> bool:

@@ -8,7 +8,7 @@ from exchange.intake.work import complete, enqueue
 from exchange.model import Caller, Environment, HoldKind, SubmissionState, TransferState
 from exchange.ports import UnitOfWork
 from exchange.records import DataKey, Hold, Organisation, Stay, Submission, Transfer, Work
-from exchange.transfer.candidates import names_address
+from exchange.transfer.candidates import names_address, postcodes_in
 from exchange.transfer.match import Identity, Mismatch, earlier_documents, identity_of, match, match_person
 from exchange.transfer.transfers import open_possible, withdraw
 
@@ -123,8 +123,7 @@ def _points_to_a_home(uow: UnitOfWork, draft: Draft) -> bool:
     for sign in draft.signs:
         if sign.kind != "address":
             return True
-        homes = uow.find(Organisation, kind="home", postcode__ne="")
-        if any(names_address(sign.value, home) for home in homes):
+        if any(names_address(sign.value, home) for home in uow.find(Organisation, kind="home", postcode__in=postcodes_in(sign.value))):
             return True
     return False
 

@@ -95,9 +95,9 @@ def make_app(exchange: Exchange, settings: Settings, roles: Collection[RunRole] 
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     app.add_exception_handler(Exception, on_any_error)
-    app.include_router(health_router(exchange, settings, roles))
+    app.include_router(fhir_router(exchange, tokens, base))  # the first is found first, and polls are most of what comes
     app.include_router(sites_router(exchange, tokens, base))
-    app.include_router(fhir_router(exchange, tokens, base))
+    app.include_router(health_router(exchange, settings, roles))
     app.include_router(transfers_router(exchange, tokens))
     # The route stops reading at its own limit, and says so in FHIR.
     app.include_router(submissions_router(exchange, tokens, base), max_body_size=1 << 40)

@@ -11,7 +11,6 @@ from exchange.web.home.facts import Frame, Given, InboxRow, Mark
 GROUPS = ("Not read yet", "Changed since you read it", "Not coming", "Late", "Read")
 UNREAD_GROUPS = frozenset(GROUPS[:3])
 LATE_AFTER_HOURS = 1
-READ_ROWS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,16 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """One page of who came long ago. `unread_left`: papers that nobody has read and that are too many to show."""
+
+    rows: Sequence[InboxRow] = ()
+    page: int = 0
+    has_more: bool = False
+    unread_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class InboxView:
     title: str
     lead: str
@@ -54,28 +63,30 @@ class InboxView:
     older: str = ""
 
 
-def inbox_view(rows: Sequence[InboxRow], frame: Frame, now: datetime, earlier: int = 0) -> InboxView:
+def inbox_view(rows: Sequence[InboxRow], frame: Frame, now: datetime, past: Past = Past()) -> InboxView:
     """The list as its page shows it. Groups without a row are left out; within a group: by arrival, unknown time first on its day.
 
-    Only "Read" grows for ever: who is still to come stands first there, then the latest, READ_ROWS to a page; `earlier` pages were passed.
+    "Read" begins with who is still to come, then the latest; what was long ago follows page by page.
     """
     sorted_rows: dict[str, list[InboxRow]] = {title: [] for title in GROUPS}
     for row in sorted(rows, key=_order):
         sorted_rows[_group(row, now)].append(row)
     read = sorted(sorted_rows["Read"], key=lambda row: _is_past(row, now))
-    past = next((at for at, row in enumerate(read) if _is_past(row, now)), len(read))
-    read = read[:past] + read[past:][::-1]
-    sorted_rows["Read"] = read[earlier * READ_ROWS : (earlier + 1) * READ_ROWS]
-    newer = f"{frame.start_url}?earlier={earlier - 1}" if earlier else ""
-    older = f"{frame.start_url}?earlier={earlier + 1}" if len(read) > (earlier + 1) * READ_ROWS else ""
+    gone = next((at for at, row in enumerate(read) if _is_past(row, now)), len(read))
+    recent = [] if past.page else read[:gone] + read[gone:][::-1]
+    sorted_rows["Read"] = recent + sorted(past.rows, key=_order, reverse=True)
+    newer = f"{frame.start_url}?earlier={past.page - 1}" if past.page else ""
+    older = f"{frame.start_url}?earlier={past.page + 1}" if past.has_more else ""
     groups = tuple(
         Group(title, tuple(_row(row, now) for row in found), title in UNREAD_GROUPS) for title, found in sorted_rows.items() if found
     )
-    unread = sum(len(sorted_rows[title]) for title in UNREAD_GROUPS)
+    unread = sum(len(sorted_rows[title]) for title in UNREAD_GROUPS) + past.unread_left
     coming = [row for row in rows if row.withdrawn_at is None]
     weekend = sum(_is_weekend(row, now) for row in coming)
     late = sum(bool(_late(row, now)) for row in coming)
     sentences = [f"{unread} to read." if unread else "Everything is read."]
+    if past.unread_left:
+        sentences.append(f"Only the newest are shown, {past.unread_left} wait behind them.")
     if weekend:
         sentences.append(f"{weekend} {'is' if weekend == 1 else 'are'} due at the weekend.")
     if late:

@@ -18,7 +18,7 @@ from exchange.records import Answer, Part
 from exchange.transfer.match import read_label
 from exchange.web.home import answers
 from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
-from exchange.web.home.inbox import inbox_view
+from exchange.web.home.inbox import Past, inbox_view
 from exchange.web.home.times import at as spoken_at
 from exchange.web.home.view import TransferView, condition_words, transfer_view, withdrawn_words
 from exchange.web.session import HEADERS, Pages
@@ -33,17 +33,12 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
     @router.get("/home")
     @pages.home
     def inbox(request: Request, who: SignedIn) -> Response:
-        caller = Caller(who.person.org, person=who.person.id)
-        items: list[InboxItem] = []
-        more, after = True, 0
-        while more:
-            found, more = exchange.poll(caller, after_change=after, count=200)
-            items += found
-            after = found[-1].delivery.change if found else after
-        now = exchange.store.read(lambda uow: uow.now)
+        asked = request.query_params.get("earlier", "")
+        earlier = int(asked) if re.fullmatch(r"[0-9]{1,5}", asked) else 0
+        found, now = exchange.home_list(Caller(who.person.org, person=who.person.id), earlier)
         frame = pages.frame(request, who)
-        earlier = request.query_params.get("earlier", "")
-        view = inbox_view(inbox_rows(items), frame, now, int(earlier) if earlier.isdecimal() and len(earlier) < 6 else 0)
+        past = Past(inbox_rows(found.past), earlier, found.has_more, found.unread_left)
+        view = inbox_view(inbox_rows(found.near), frame, now, past)
         return pages.html("inbox.html", frame=frame, view=view)
 
     @router.get("/home/{transfer}")
