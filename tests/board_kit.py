@@ -1,7 +1,7 @@
 """Every state of the hospital's pages, made from synthetic rows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -110,15 +110,21 @@ def many() -> list[Standing]:
     ]  # fmt: skip
 
 
-def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str], **more: object) -> object:
+def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str], met: Sequence[str] = (), who: str = "",
+         profile: str = "letter and checked", **more: object) -> object:  # fmt: skip
     """The ward's form of a transfer of which something is stated, and for which the gate still wants `rules` (id, owner)."""
     gaps = tuple(Gap(rule, rule[:2], rule[3:], "missing", owner, "2026-11-27T15:30:00+00:00", False, rule[3:].capitalize(), "It hurts.",
                      "The ward says it.", "") for rule, owner in rules)  # fmt: skip
-    gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", "letter and checked", gaps, (), (), "", "1", NOW.isoformat())
+    gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", profile, gaps, (), (), "", "1", NOW.isoformat(), who,
+                      {**dict.fromkeys(met, "met"), **{rule: "missing" for rule, _ in rules}})  # fmt: skip
     said = [StatedSupplement("Tomasz Mockley", "ward", "2026-11-27T11:05:00+00:00", dict(stated), "s1")] if stated else []
     return ward_page(row_of(found, NOW), said, Contact("Ward 6", "01632 960106", "day and night"), gate, NOW, **more)  # type: ignore[arg-type]
 
 
+# What the gate still wants where the hospital's list came and the ward has said nothing.
+ASKED = [(rule, "ward") for rule in ("16-last-dose", "18-time-critical", "19-supply", "26-infection", "27-skin", "28-daily-needs",
+                                     "35-lines", "36-resuscitation")]  # fmt: skip
+LISTED = ("03-leaving-time", "07-contact", "10-allergies", "11-medicines-list", "12-medicines-changes")
 FULL = {
     "full_list_in_letter": True,
     "changes": {"decided_by": {"name": "Priya Pharmacist-Test", "role": "pharmacist"},
@@ -208,6 +214,13 @@ def pages() -> Mapping[str, bytes]:
             frame=FRAME,
             view=ward(known["edith-testperson"], FULL, ("16-last dose", "ward"), ("27-skin", "ward"), ("36-resuscitation", "doctor")),
         ),
+        "ward-usual": render("ward.html", frame=FRAME, view=ward(known["edith-testperson"], {}, *ASKED, met=LISTED)),
+        "ward-new-resident": render(
+            "ward.html",
+            frame=FRAME,
+            view=ward(known["edith-testperson"], {"person": {"kind": "new resident"}}, *ASKED, met=LISTED, who="new resident"),
+        ),
+        "ward-letter-only": render("ward.html", frame=FRAME, view=ward(known["edith-testperson"], {}, profile="letter only")),
         "ward-done": render("ward.html", frame=FRAME, view=ward(known["harold-sampleton"], FULL)),
         "ward-wrong": render(
             "ward.html",

@@ -149,7 +149,7 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
             supplements, directory, _ = exchange.look_again(transfer)
             newest = supplements[-1].id if supplements else ""
             before, current = (known_before(supplements, directory, base) for base in (str(form.get("base", "")), newest))
-            filled = read_fields(typed, before)
+            filled = read_fields(typed, before, who.person.name.text())
             # Sent twice: the second says nothing new. Said by another meanwhile: this person looks at it once more.
             new = {name: value for name, value in filled.content.items() if value != current.get(name)}
             errors = {

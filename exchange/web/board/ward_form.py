@@ -27,6 +27,15 @@ _NEEDED = {
     "agent": "Write what the allergy is to", "form": "Say whether there is a form",
     "day": "Write the day", "code": "Say why", "promise": "Write until when the rest comes", "note": "Write who at the home agreed",
 }  # fmt: skip
+# One tap for what is usual, by the member that asks: its words, and what each field then says ("": who ticks it).
+USUAL: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "last_doses": ("Every medicine is in the bag, and a copy of the drug chart", {
+        "last_doses.chart_copy_in_bag": "yes", "bag.nothing_missing": "yes"}),
+    "nursing": ("I checked today: skin intact, all lines and tubes out, no known infection. "
+                "Moving, eating, continence and equipment are as before admission", {
+        "nursing.skin": "Intact, checked today", "nursing.lines": "All out", "nursing.same_as_before": "yes", "nursing.says": "",
+        "infection.status": "none known"}),
+}  # fmt: skip
 _CONTRADICTIONS = {
     "changes.nothing_changed": "You say that nothing changed, and a line below changed",
     "bag.nothing_missing": "You say that nothing is missing, and a line below is missing",
@@ -76,14 +85,18 @@ def _clock_of(name: str) -> str:
     return f"{parent}.{_CLOCKS[last]}" if last in _CLOCKS else ""
 
 
-def read_fields(posted: Mapping[str, str], base: Content) -> Filled:
-    """The Supplement that a posted form makes over what was shown when it was opened."""
+def read_fields(posted: Mapping[str, str], base: Content, by: str = "") -> Filled:
+    """The Supplement that a form posted by somebody makes over what was shown when it was opened."""
     known, was = dict(leaves(base)), fields_of(base)
     now = {name: value.replace("\r\n", "\n") for name, value in posted.items() if value.strip()}
     if now.pop("critical.rest", ""):
         now |= _answer_rest(now)
     places: dict[str, str] = {}
     errors: dict[str, str] = {}
+    for usual in [name for name in USUAL if now.pop(f"usual.{name}", "")]:
+        for name, words in USUAL[usual][1].items():
+            if now.setdefault(name, words or by) != words and words:
+                errors[name] = "You tick the usual answer, and another stands here"
 
     def build(rule: Content, path: str, name: str) -> object:
         places[path] = name
