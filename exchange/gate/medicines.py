@@ -1,15 +1,26 @@
 """The rules' functions that look at medicines: the list, what changed, last and next doses, the bag, the critical kinds (practice.md 3)."""
 
+import re
 from collections.abc import Collection
 
-from exchange.fhir.shape import parts, text
-from exchange.fhir.words import medicine_name
+from exchange.fhir import codes
+from exchange.fhir.content import Medicine
+from exchange.fhir.shape import part, parts, text
+from exchange.fhir.words import directions, medicine_name
 from exchange.gate.critical import critical_classes
-from exchange.gate.facts import MET, GateInput, State, Verdict, missing, not_established
+from exchange.gate.facts import MET, Found, GateInput, State, Verdict, missing, not_established
 from exchange.gate.verdicts import signed_letter
 
 TIMED = ("time-critical", "insulin", "anticoagulant")
 ENOUGH_DAYS = 7
+# Words of a list's directions, as labels have them.
+_AS_NEEDED = re.compile(r"\b(?:when|if|as)\s+(?:needed|required|necessary)\b|\bprn\b", re.I)
+_AT_MOST = re.compile(r"\b(?:up to|max\.?|maximum|at most|no more than|not more than)\b", re.I)
+_STEPS = re.compile(r"\b(?:then|reduc\w+|followed by|step|down (?:by|to))\b|\n", re.I)
+_HOW_LONG = re.compile(
+    r"\bfor\s+\w+\s+(?:days?|weeks?|months?)\b|\b(?:until|till|course|ongoing|long[ -]term|lifelong|continue|review|stop (?:on|after))\b",
+    re.I,
+)
 NO_TICKS = "The tick list of critical medicines is empty"
 
 
@@ -131,9 +142,58 @@ def held_restart(facts: GateInput) -> Verdict:
 def indication(facts: GateInput) -> Verdict:
     given = [medicine for medicine in facts.content.medicines if medicine.change != "stopped"]
     bare = [medicine_name(m) for m in given if not parts(m.resource, "reasonCode") and not parts(m.resource, "statusReason")]
+    return _of_list(facts, "Not said what it is for", bare)
+
+
+def taper_steps(facts: GateInput) -> Verdict:
+    """Of a dose that goes down: the steps stand in its directions. Nobody works them out."""
+    changes = facts.content.stated.changes
+    if not facts.content.has_list and changes is None:
+        return not_established("Whether a dose goes down in steps is not said")
+    bare = [
+        medicine_name(m)
+        for m in facts.content.medicines
+        if m.change == "tapering" and len(parts(m.resource, "dosage")) < 2 and not _STEPS.search(directions(m))
+    ]
+    return missing(_named(("The steps are not said", bare))) if bare else MET
+
+
+def as_needed(facts: GateInput) -> Verdict:
+    """Of a list's as-needed medicines: the most in 24 hours, coded or in the directions' words."""
+    rows = {medicine_name(m): parts(m.resource, "dosage") for m in _given(facts)}
+    bare = [name for name, doses in rows.items() if any(_is_as_needed(dose) and not _is_limited(dose) for dose in doses)]
+    return _of_list(facts, "The most in 24 hours is not said", bare)
+
+
+def _is_as_needed(dose: Found) -> bool:
+    return dose.get("asNeededBoolean") is True or bool(dose.get("asNeededCodeableConcept")) or bool(_AS_NEEDED.search(text(dose, "text")))
+
+
+def _is_limited(dose: Found) -> bool:
+    return bool(dose.get("maxDosePerPeriod")) or bool(_AT_MOST.search(text(dose, "text")))
+
+
+def duration(facts: GateInput) -> Verdict:
+    """Of a list's new medicines: until when, or that it goes on; coded or in words."""
+    bare = [medicine_name(m) for m in facts.content.medicines if m.change == "new" and not _is_bounded(m.resource)]
+    return _of_list(facts, "How long is not said", bare)
+
+
+def _is_bounded(resource: Found) -> bool:
+    coded = [text(resource, "effectivePeriod", "end"), *(part(dose, "timing", "repeat") for dose in parts(resource, "dosage"))]
+    is_coded = any(each if isinstance(each, str) else any(name.startswith("bounds") or name == "count" for name in each) for each in coded)
+    said = (text(each, "text") for name in ("dosage", "note", "reasonCode", "statusReason") for each in parts(resource, name))
+    return is_coded or bool(_HOW_LONG.search(" ".join(said)))
+
+
+def _given(facts: GateInput) -> list[Medicine]:
+    return [medicine for medicine in facts.content.medicines if medicine.change not in codes.NOT_TO_GIVE]
+
+
+def _of_list(facts: GateInput, problem: str, medicines: Collection[str]) -> Verdict:
     if not facts.content.has_list:
         return not_established("There is no list to look at")
-    return missing(_named(("Not said what it is for", bare))) if bare else MET
+    return missing(_named((problem, medicines))) if medicines else MET
 
 
 def chart_copy(facts: GateInput) -> Verdict:
@@ -189,7 +249,7 @@ def tick_matches_list(facts: GateInput) -> Verdict:
     """A medicine of the list that our table counts to a kind must not be of a kind to which the ward said no. The table answers for
     nobody: what it does not know is not established, and the ward's tick list decides."""
     denied = {line.kind for line in facts.content.stated.critical or () if not line.present}
-    given = [medicine_name(m) for m in facts.content.medicines if m.change not in ("stopped", "held")]
+    given = [medicine_name(medicine) for medicine in _given(facts)]
     doubtful = [name for name in given if denied & critical_classes(name)]
     if doubtful:
         return missing(_named(("The ward says that there is none of its kind", doubtful)))

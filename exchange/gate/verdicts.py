@@ -170,6 +170,20 @@ def what_happened(facts: GateInput) -> Verdict:
     return not_established("No diagnosis; what happened stands in words") if is_told else missing()
 
 
+def destination(facts: GateInput) -> Verdict:
+    """The code as the hospital's system has it; never inferred (practice.md 5)."""
+    codings = parts(facts.content.encounter, "hospitalization", "dischargeDisposition", "coding")
+    if not codings:
+        return missing()
+    return not_established("The code says: not known") if {text(each, "code") for each in codings} & {"98", "99"} else MET
+
+
+def legal(facts: GateInput) -> Verdict:
+    """Capacity, DoLS, power of attorney: whether a structured letter has the section; what it says is for people to read."""
+    notes = [note.resource for note in facts.content.notes if text(note.resource, "section") == "legal-information"]
+    return MET if any(parts(note, "blocks") for note in notes) else _in_words(" ".join(text(note, "text") for note in notes))
+
+
 def given_today(facts: GateInput) -> Verdict:
     plan = facts.content.stated.plan
     return _in_words(plan.given if plan else "")

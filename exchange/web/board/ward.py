@@ -63,7 +63,7 @@ def _changes(stated: Stated) -> str:
     found = stated.changes
     if found is None or not found.lines:
         return "Nothing changed" if found and found.nothing_changed else ""
-    counts = {status: sum(line.status == status for line in found.lines) for status in ("stopped", "held", "new", "changed", "unchanged")}
+    counts = {status: sum(line.status == status for line in found.lines) for status in codes.CHANGES}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
