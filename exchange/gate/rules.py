@@ -10,9 +10,12 @@ from typing import Literal, NamedTuple
 from exchange.gate import medicines, verdicts
 from exchange.gate.facts import GateInput, Profile, State, Verdict, Who
 
-__all__ = ["RULES", "RULE_SET", "RULE_SET_VERSION", "Force", "Owner", "Profile", "Rule", "State", "Who"]
+__all__ = ["RULES", "RULE_SET", "RULE_SET_VERSION", "STRICT", "STRICT_SET", "Force", "Owner", "Profile", "Rule", "State", "Who"]
 
-RULE_SET, RULE_SET_VERSION = "wardpost-default", "3"
+RULE_SET, STRICT_SET, RULE_SET_VERSION = "wardpost-default", "wardpost-strict", "3"
+# What the strict policy lets count on the badge, too: dataset.md 1 as written, as far as rules look.
+STRICT = ("03-leaving-time", "04-destination", "05-who-comes", "07-medicines-line", "09-what-happened", "14-as-needed", "15-taper-steps",
+          "24-follow-up")  # fmt: skip
 # Who fixes it.
 Owner = Literal["ward", "pharmacy", "doctor", "discharge contact"]
 # STOP counts on the badge; WARN is shown as "not given" so that the home can ask; "" is not asked.

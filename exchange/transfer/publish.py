@@ -203,7 +203,8 @@ def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[C
     due, at_once = deadline(expected_of(content), now)
     asked = Profile(profile.gate_profile)
     when = (instant(now) if at_once else due.isoformat(), at_once)
-    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send)
+    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send,
+                       is_strict=profile.gate_policy == "strict")  # fmt: skip
     return content, document, evaluate(facts)
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from exchange.cli.demo_story import admission, letter, people
 from exchange.directory.entries import add_sender
-from exchange.gate.rules import RULE_SET_VERSION
+from exchange.gate.rules import RULE_SET_VERSION, RULES
 from tests.app_kit import CLOSED_HOME, HOME, HOSPITAL
 from tests.e2e.api_kit import Api, api, code_of
+from tests.e2e.test_pages_http import sign_in
 from tests.service_kit import WARDPOST
 
 FEEDS = {"LTR": "letter only", "CHK": "letter and checked", "STR": "structured", "AED": "emergency return"}
@@ -304,3 +305,53 @@ def test_the_gate_looks_again_when_the_last_day_begins_and_when_the_day_moves(tm
         last = made.status(case)
         assert (last["badge"], {gap["due"] for gap in last["warnings"]}) == (OK, {"2026-11-30T12:00:00+00:00"})
         assert kit.findings() == []
+
+
+def test_a_broken_promise_goes_to_the_discharge_contact(tmp_path: Path) -> None:
+    """The bag's papers were promised for Saturday 15:00. Then the gap moves on, without a message."""
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        promise = {"code": "O4", "promise": "2026-11-28T15:00:00+00:00"}
+        case = Case("x", "CHK", "", supplements=(said(bag={"items": 1}, override=promise),))
+        made.play(901, case)
+        first = made.status(case)
+        assert (first["badge"], [gap["owner"] for gap in first["gaps"]]) == ("1 missing", ["pharmacy"])
+        kit.clock.forward(hours=22)
+        assert kit.exchange.judge_again() == 0
+        kit.clock.forward(hours=1)
+        assert kit.exchange.judge_again() == 1
+        kit.drain()
+        then = made.status(case)
+        (gap,) = then["gaps"]
+        assert (then["badge"], gap["owner"], gap["due"], gap["at_once"]) == ("1 missing", "discharge contact", promise["promise"], False)
+        assert "Promised until 28 November 2026, 15:00" in gap["detail"]
+        assert "was promised, and has not come," in then["override"]
+        command = [WARDPOST, "rules", "explain", made.transfers["x"], "--data", str(kit.settings.data)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert all(f"  {rule.id} " in told for rule in RULES)
+        assert "  19-supply             not established\n" in told
+        assert "discharge contact, by 28 November 2026, 15:00: " in told
+        board = found.http.get("/board", headers=sign_in(found, kit.worker)).text
+        assert "Discharge desk" in board
+        assert "15:00 has passed" in board
+        assert kit.exchange.judge_again() == 0  # once is enough
+        assert kit.findings() == []
+
+
+def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        strict = json.dumps({"gate_profile": "letter and checked", "gate_policy": "strict"})
+        kit.exchange.store.write(lambda uow: add_sender(uow, "HARD", HOSPITAL, "http", 0, strict))
+        silent = said(person=GONE, plan=GONE)
+        easy, hard = Case("easy", "CHK", "", supplements=(silent,)), Case("hard", "HARD", "", supplements=(silent,))
+        made.play(902, easy)
+        made.play(903, hard)
+        assert made.status(easy)["badge"] == OK
+        assert sorted(gap["rule"] for gap in made.status(hard)["gaps"]) == ["05-who-comes", "07-medicines-line", "24-follow-up"]
+        assert made.status(hard)["rule_set"] == f"wardpost-strict {RULE_SET_VERSION}"
+        command = [WARDPOST, "rules", "shadow", "--format", "json", "--data", str(kit.settings.data)]
+        told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+        assert told["24-follow-up"] == {"transfers": 2, "answered": 0, "overridden": 0, "may_count": False}
+        assert told["03-leaving-time"] == {"transfers": 2, "answered": 2, "overridden": 0, "may_count": True}
+        assert told["14-as-needed"]["transfers"] == 0  # these feeds are not asked

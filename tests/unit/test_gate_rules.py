@@ -552,7 +552,8 @@ def test_an_override_is_said_and_changes_nothing(code):
     said = {"code": code, "promise": "2026-11-28T15:00:00+00:00", "note": "Ama Carer-Test agreed"}
     for rest in ({"plan": GONE, "bag": GONE}, {}):
         plain, overridden = result(with_stated(**rest)), result(with_stated(**rest, override=said))
-        assert replace(overridden, override="") == plain
+        assert replace(overridden, override="", look_again="") == plain
+        assert overridden.look_again == ("2026-11-28T15:00:00+00:00" if plain.gaps else "")
         assert bool(overridden.override) == bool(plain.gaps)
         assert "Ama Carer-Test agreed" in overridden.override or not plain.gaps
 
