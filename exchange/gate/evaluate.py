@@ -17,6 +17,8 @@ from exchange.gate.verdicts import contact
 NOT_ASKED = "not asked"
 # The rule that a contradiction of a row opens: its first STOP.
 CONFLICTS = {next(rule.id for rule in RULES if rule.row == row and rule.force == "STOP"): row for row in ("10", "11", "12", "16", "19")}
+# What two sources say of a medicine differently is pharmacy's, whoever answers the rule else (practice.md 3).
+MEDICINES = ("11", "12", "16", "19")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def evaluate(facts: GateInput, rules: Sequence[Rule] = RULES) -> GateResult:
         conflict = next((each.detail for each in facts.content.conflicts if each.rule and each.rule == CONFLICTS.get(rule.id)), "")
         force = _force(rule, facts)
         verdict = missing(conflict) if conflict else rule.verdict(facts) if force else None
+        rule = rule._replace(owner="pharmacy") if conflict and rule.row[:2] in MEDICINES else rule
         # Two sources that contradict each other are a gap for everybody: "does not send this" would be untrue.
         if verdict is None:
             lines[rule.id] = "does not apply"

@@ -338,6 +338,36 @@ def test_a_broken_promise_goes_to_the_discharge_contact(tmp_path: Path) -> None:
         assert kit.findings() == []
 
 
+def test_what_two_systems_say_of_a_medicine_is_shown_both_ways_and_is_pharmacys(tmp_path: Path) -> None:
+    """The chart's system records a dose after the ward's last one, the pharmacy's a supply of what the ward says is not in the bag.
+    They join the list's row by exact text; a dose by another route joins nothing."""
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        ticked = ticks("anticoagulant", medicine=APIXABAN, next_due="20:00", in_bag=True, note="Irregular heartbeat")
+        told = said(changes=GONE, critical=ticked, bag={"items": 1, "missing": [{"medicine": "Senna 7.5mg tablets"}]})
+        case = Case("x", "STR", "", supplements=(told,), medicines=((APIXABAN, "unchanged", ""), ("Senna 7.5mg tablets", "unchanged", "")))
+        made.play(904, case)
+        base = people(kit.clock.at)[1]
+        head, _, pid, *_ = admission(base, kit.clock.at).decode().replace(base.number, number_of(904)).split("\r")
+        pid, visit = pid.replace(base.family, "Case904").replace(base.visit, "T904"), f"PV1|1|I|W06|{'|' * 14}|T904"
+        for kind, rows in (
+            ("RAS^O17^RAS_O17", ("ORC|RE|O1|F1", f"RXA|0|1|20261127150000||^{APIXABAN}|1|tablet", "RXR|PO^Oral^HL70162",
+                                 "ORC|RE|O2|F2", "RXA|0|1|20261127160000||^Heparin|1|dose")),
+            ("RDS^O13^RDS_O13", ("ORC|RE|O3|D1", "RXD|1|^Senna 7.5mg tablets|202611271200|14|tablet")),
+        ):  # fmt: skip
+            made.send("STR", "\r".join([head.replace("ADT^A01^ADT_A01", kind).replace("A01-", kind[:3]), pid, visit, *rows]).encode())
+        kit.drain()
+        gaps = {gap["rule"]: gap["owner"] for gap in made.status(case)["gaps"]}
+        assert gaps == {"16-last-dose": "pharmacy", "19-supply": "pharmacy"}
+        page = found.http.get(f"/home/{made.transfers['x']}", headers=sign_in(found, kit.carer)).text
+        card = page[page.index(APIXABAN) :]
+        assert "Fri 27 Nov, 13:00" in card
+        assert "Fri 27 Nov, 15:00" in card
+        assert "NOT in the bag. No plan yet." in page
+        assert "14 tablet" in page
+        assert "Heparin" not in page
+
+
 def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Path) -> None:
     with api(tmp_path) as found:
         made, kit = Ward(found), found.kit
