@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from exchange.fhir import codes
 from exchange.fhir.document import build_document
+from exchange.fhir.draft import SourceKind
 from exchange.gate.evaluate import GateResult, evaluate, gate_input
 from exchange.gate.rules import Profile
 from tests.draft_kit import (
@@ -38,10 +39,12 @@ OVERRIDE = st.fixed_dictionaries(
 )
 
 
-def judged(parts: set[str], profile: Profile, *entries: object, listed: tuple[object, ...] = (), **more: object) -> GateResult:
+def judged(parts: set[str], profile: Profile, *entries: object, listed: tuple[object, ...] = (), records: tuple[object, ...] = (),
+           **more: object) -> GateResult:  # fmt: skip
     """The gate of one stay with some members of a full Supplement, each stated by itself, and more of them."""
     told = [{name: FULL[name]} for name in sorted(parts - more.keys())] + [{name: value} for name, value in more.items()]
     sources = [source(facts(PERSON, "1", *entries)), source(letter_draft(PERSON, "2", letter("D"), entries=listed))]  # type: ignore[arg-type]
+    sources.append(source(facts(PERSON, "3", *records, kind=SourceKind.RECORDS, event="RAS^O17")))  # type: ignore[arg-type]
     content = assemble(
         transfer_id="44444444-4444-4444-8444-444444444444", version=1, sender=SENDER, site=HOME, sources=sources,
         supplements=[supplement(each, number=at) for at, each in enumerate(told)], ward_contacts=WARD_CONTACTS,
@@ -80,6 +83,22 @@ def test_a_conflict_about_a_medicine_opens_the_rule(parts: set[str], profile: Pr
     changes = {"decided_by": {"name": "Phil", "role": "pharmacist"}, "lines": [{"medicine": "Bisoprolol", "status": status, "reason": "x"}]}
     found = judged(parts, profile, listed=(row,), changes=changes)
     assert "12-medicines-changes" in {gap.rule for gap in found.gaps}
+
+
+@settings(max_examples=40, deadline=None)
+@given(PARTS, PROFILES, st.sampled_from(["16-last-dose", "19-supply"]))
+def test_a_conflict_about_a_dose_or_a_supply_opens_its_rule_for_pharmacy(parts: set[str], profile: Profile, rule: str) -> None:
+    drug = {"text": "Bisoprolol"}
+    row = entry("medicine-unchanged", "M1", medicationCodeableConcept=drug, dosage=[{"text": "One"}])
+    last = {"class": "time-critical", "present": True, "medicine": "Bisoprolol", "last_dose": "2026-11-26T08:00:00+00:00", "next_due": "x",
+            "in_bag": True}  # fmt: skip
+    dose = {"status": "completed", "medicationCodeableConcept": drug, "effectiveDateTime": "2026-11-27T08:00:00+00:00"}
+    if rule == "16-last-dose":
+        found = judged(parts, profile, listed=(row,), records=(entry("medicine-dose", "RXA", **dose),), critical=[last])
+    else:
+        supply = entry("medicine-supply", "RXD", status="in-progress", medicationCodeableConcept=drug, quantity={"value": 14})
+        found = judged(parts, profile, listed=(row,), records=(supply,), bag={"missing": [{"medicine": "Bisoprolol"}]})
+    assert {gap.rule: gap.owner for gap in found.gaps}[rule] == "pharmacy"
 
 
 @settings(max_examples=60, deadline=None)
