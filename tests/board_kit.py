@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exchange.errors import Conflict, Refused
+from exchange.fhir.content import Medicine
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import Gap, GateResult
 from exchange.intake.holds import WORDS
@@ -13,6 +14,7 @@ from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
 from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
 from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.candidates import Candidate
+from exchange.transfer.publish import Look
 from exchange.transfer.status import Standing
 from exchange.web.board.holds import holds_page
 from exchange.web.board.pick import pick_page
@@ -118,9 +120,12 @@ def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str],
     gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", profile, gaps, (), (), "", "1", NOW.isoformat(), who,
                       {**dict.fromkeys(met, "met"), **{rule: "missing" for rule, _ in rules}})  # fmt: skip
     said = [StatedSupplement("Tomasz Mockley", "ward", "2026-11-27T11:05:00+00:00", dict(stated), "s1")] if stated else []
-    return ward_page(row_of(found, NOW), said, Contact("Ward 6", "01632 960106", "day and night"), gate, NOW, **more)  # type: ignore[arg-type]
+    look = Look(said, Contact("Ward 6", "01632 960106", "day and night"), gate, LIST)
+    return ward_page(row_of(found, NOW), look, NOW, **more)  # type: ignore[arg-type]
 
 
+LIST = [Medicine(f"M{n}", {"medicationCodeableConcept": {"text": name}}, change=change) for n, (name, change) in enumerate(
+    [("Macrogol compound oral powder sachets", ""), ("Apixaban 2.5mg tablets", "new"), ("Senna 7.5mg tablets", "unchanged")])]  # fmt: skip
 # What the gate still wants where the hospital's list came and the ward has said nothing.
 ASKED = [(rule, "ward") for rule in ("16-last-dose", "18-time-critical", "19-supply", "26-infection", "27-skin", "28-daily-needs",
                                      "35-lines", "36-resuscitation")]  # fmt: skip

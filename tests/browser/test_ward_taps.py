@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,13 +60,47 @@ def phone(address: str, link: str) -> Iterator[Page]:
         browser.close()
 
 
+def set_up(found: Api, case: Case) -> tuple[Ward, str]:
+    found.kit.exchange.store.write(lambda uow: add_sender(uow, "LST", HOSPITAL, "http", 0, json.dumps(SENDS_LISTS)))
+    ward = Ward(found)
+    ward.play(1, case)
+    return ward, ward.transfers[case.name]
+
+
+def test_what_the_list_leaves_open_is_asked_by_name(tmp_path: Path) -> None:
+    """A silent row of the list and a blood thinner: their names stand there, the ward answers and types no name of a medicine."""
+    medicines = (("Macrogol sachets", "", ""), ("Apixaban 2.5mg tablets", "unchanged", "Irregular heartbeat"))
+    case = replace(USUAL, medicines=medicines)
+    with api(tmp_path) as found:
+        ward, transfer = set_up(found, case)
+        with served(found) as address, phone(address, found.link(found.kit.worker)) as page:
+            page.wait_for_url("**/board")
+            page.goto(f"{address}/board/{transfer}/ward")
+            page.get_by_role("group", name="What became of it?").first.get_by_label("Unchanged").tap()
+            page.get_by_label("Their name").fill("Priya Pharmacist-Test")
+            page.get_by_label("A pharmacist").tap()
+            page.get_by_role("group", name="Blood thinner: Apixaban 2.5mg tablets").get_by_label("Yes").tap()
+            tick = page.locator(".tick", has_text="Blood thinner: Apixaban")
+            tick.get_by_label("Last dose: day").fill("2026-11-27")
+            tick.get_by_label("Last dose: time").fill("08:00")
+            tick.get_by_label("Next dose").fill("20:00")
+            tick.get_by_label("Yes, in the bag now").tap()
+            tick.get_by_label("What it is for").fill("Irregular heartbeat")
+            for words in ("No to every kind", "Every medicine is in the bag, and a copy", "I checked today: skin intact"):
+                page.get_by_label(words).tap()
+            page.get_by_role("group", name="Is there a resuscitation form?").get_by_label("No", exact=True).tap()
+            page.get_by_role("button", name="Send to").tap()
+            page.wait_for_url("**/ward/kept")
+            assert "Nothing is missing." in page.inner_text("body")
+        found.kit.drain()
+        assert ward.status(case)["badge"] == "papers complete"
+        assert found.kit.findings() == []
+
+
 def test_five_taps_in_the_usual_case(tmp_path: Path) -> None:
     with api(tmp_path) as found:
-        kit = found.kit
-        kit.exchange.store.write(lambda uow: add_sender(uow, "LST", HOSPITAL, "http", 0, json.dumps(SENDS_LISTS)))
-        ward = Ward(found)
-        ward.play(1, USUAL)
-        transfer, taps = ward.transfers["usual"], 0
+        kit, taps = found.kit, 0
+        ward, transfer = set_up(found, USUAL)
         with served(found) as address, phone(address, found.link(kit.worker)) as page:
             page.wait_for_url("**/board")
             page.goto(f"{address}/board/{transfer}/ward")

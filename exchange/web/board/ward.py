@@ -9,12 +9,13 @@ import msgspec
 from markupsafe import Markup, escape
 
 from exchange.fhir import codes
-from exchange.fhir.stated import Contact, Stated
+from exchange.fhir.stated import Stated
 from exchange.gate.evaluate import GateResult
 from exchange.gate.facts import Profile, Who
-from exchange.transfer.assemble import StatedSupplement, merge
+from exchange.transfer.assemble import merge
+from exchange.transfer.publish import Look
 from exchange.web.board.view import Row
-from exchange.web.board.ward_form import USUAL, fields_of
+from exchange.web.board.ward_form import USUAL, fields_of, suggested
 from exchange.web.home import times
 from exchange.web.home.view import Gap, read_gaps
 
@@ -140,32 +141,25 @@ LINES = tuple(Line(*line) for line in (
 _TITLES = {line.member: line.title for line in LINES}
 
 
-def known_before(supplements: Sequence[StatedSupplement], directory: Contact | None, base: str) -> dict[str, object]:
+def known_before(look: Look, base: str) -> dict[str, object]:
     """What a form that was opened at Supplement `base` showed: the newest statements up to it, and the directory's number for the ward."""
-    ids = [supplement.id for supplement in supplements]
-    shown = supplements[: ids.index(base) + 1] if base in ids else ()
+    ids = [supplement.id for supplement in look.supplements]
+    shown = look.supplements[: ids.index(base) + 1] if base in ids else ()
     members, _ = merge(shown)
-    if "contact" not in members and directory is not None:
-        members["contact"] = {name: value for name, value in msgspec.to_builtins(directory).items() if value}
+    if "contact" not in members and look.directory is not None:
+        members["contact"] = {name: value for name, value in msgspec.to_builtins(look.directory).items() if value}
     return members
 
 
 def ward_page(
-    row: Row,
-    supplements: Sequence[StatedSupplement],
-    directory: Contact | None,
-    gate: GateResult | None,
-    now: datetime,
-    *,
-    typed: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None,
-    more: str = "",
+    row: Row, look: Look, now: datetime, *, typed: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None, more: str = ""
 ) -> WardPage:
     """The form of one transfer; with `typed`, as it was posted. `more`: the list, or kind as `critical.insulin`, that gets more rows."""
+    supplements, _, gate, medicines = look
     base = supplements[-1].id if supplements else ""
-    members = known_before(supplements, directory, base)
+    members = known_before(look, base)
     stated, errors = msgspec.convert(members, Stated), dict(errors or {})
-    fields = dict(typed) if typed is not None else fields_of(members)
+    fields = dict(typed) if typed is not None else suggested(fields_of(members), medicines)
     _, said = merge(supplements)
     spoken = {name: f"{s.person}, {times.said(s.said_at, now, short=True)}" for name, s in said.items()}
     steps = [_step(line, stated, members, gate, errors, spoken) for line in LINES]

@@ -5,11 +5,15 @@ for character; "I do not know" says nothing, and a blank row is no row.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from exchange.fhir import codes
+from exchange.fhir.content import Medicine
 from exchange.fhir.shape import part, text, texts
+from exchange.fhir.words import medicine_name
+from exchange.gate.critical import critical_classes
 from exchange.transfer.schema import SchemaIssue, SchemaRefused, schema
 from exchange.transfer.supplement import check_supplement
 from exchange.web.home.times import LONDON
@@ -79,6 +83,30 @@ def fields_of(content: Content) -> dict[str, str]:
     return found
 
 
+def suggested(fields: Mapping[str, str], medicines: Sequence[Medicine]) -> dict[str, str]:
+    """The form with a row for each medicine of the hospital's list that waits for an answer: whether it changed, or, where its name is
+    critical, its kind. `listed` beside the name says whose suggestion it is: one that nobody answers says nothing."""
+    found = dict(fields)
+    kinds = {value for name, value in fields.items() if name.startswith("critical.") and name.endswith(".class")}
+    for medicine in medicines:
+        name = medicine_name(medicine)
+        rows = [("changes.lines", "")] if not medicine.change else []
+        rows += [("critical", kind) for kind in sorted(critical_classes(name) - kinds) if medicine.change not in codes.NOT_TO_GIVE]
+        for where, kind in rows:
+            at = max((int(key[len(where) + 1 :].partition(".")[0]) for key in found if key.startswith(where + ".")), default=-1) + 1
+            found |= {f"{where}.{at}.medicine": name, f"{where}.{at}.listed": name} | ({f"{where}.{at}.class": kind} if kind else {})
+    return found
+
+
+def _drop_suggestions(now: dict[str, str]) -> None:
+    """A suggested name says nothing where its row says nothing more, or says no."""
+    for mark in [name for name in now if name.endswith(".listed")]:
+        row, listed = mark.rpartition(".")[0], now.pop(mark)
+        said = {name.rpartition(".")[2]: value for name, value in now.items() if name.startswith(row + ".")}
+        if said.get("medicine") == listed and (said.keys() <= {"class", "medicine"} or said.get("present") == "no"):
+            del now[row + ".medicine"]
+
+
 def _clock_of(name: str) -> str:
     """The field of the time that goes with a day's field; "" for every other field."""
     parent, _, last = name.rpartition(".")
@@ -89,6 +117,7 @@ def read_fields(posted: Mapping[str, str], base: Content, by: str = "") -> Fille
     """The Supplement that a form posted by somebody makes over what was shown when it was opened."""
     known, was = dict(leaves(base)), fields_of(base)
     now = {name: value.replace("\r\n", "\n") for name, value in posted.items() if value.strip()}
+    _drop_suggestions(now)
     if now.pop("critical.rest", ""):
         now |= _answer_rest(now)
     places: dict[str, str] = {}
