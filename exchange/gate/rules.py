@@ -4,7 +4,6 @@ Which rules stop is the default policy; the public source of each row stands in 
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Literal, NamedTuple
 
 from exchange.gate import medicines, verdicts
@@ -133,7 +132,7 @@ RULES = (
     Rule("16-chart-copy", "16", "Other last doses", "ward", "WARN", medicines.chart_copy, force_for=NO_EMERGENCY,
          since="2", what="A copy of the drug chart in the bag", why="It holds the last dose of every other medicine.",
          closes="The ward puts it into the bag and says so."),
-    Rule("16-given-today", "16", "Given today", "ward", "", verdicts.given_today, force_for=EMERGENCY_STOP,
+    Rule("16-given-today", "16", "Given today", "ward", "", verdicts.said("plan", "given"), force_for=EMERGENCY_STOP,
          since="2", what="What was given today, and when", why="The evening dose is doubled or left out.",
          closes="The ward says what was given and when, or none."),
     Rule("17-next-dose", "17", "Next dose", "ward", "WARN", medicines.next_dose, force_for=NO_EMERGENCY, asks_with=_CRITICAL,
@@ -164,13 +163,13 @@ RULES = (
     Rule("26-infection", "26", "Infection", "ward", "STOP", verdicts.infection, force_for=EMERGENCY_WARN,
          what="Infection, or that none is known", why="Others in the home can catch it.",
          closes="The ward says none known, or which and what to do."),
-    Rule("27-skin", "27", "Skin", "ward", "STOP", partial(verdicts.need, name="skin"), force_for=EMERGENCY_WARN,
+    Rule("27-skin", "27", "Skin", "ward", "STOP", verdicts.said("nursing", "skin"), force_for=EMERGENCY_WARN,
          what="The skin check", why="A pressure sore that nobody named looks like neglect.",
          closes="The ward says what the skin is like today."),
     Rule("28-daily-needs", "28, 29, 31, 33", "Care needs", "ward", "STOP", verdicts.daily_needs, force_for=EMERGENCY_WARN,
          what="Moving, eating and drinking, continence, equipment", why="The first night goes wrong without it.",
          closes="The ward says each, or that it is the same as before and who says so."),
-    Rule("35-lines", "34, 35", "Lines and tubes", "ward", "STOP", partial(verdicts.need, name="lines"), force_for=EMERGENCY_WARN,
+    Rule("35-lines", "34, 35", "Lines and tubes", "ward", "STOP", verdicts.said("nursing", "lines"), force_for=EMERGENCY_WARN,
          what="Lines and tubes: out, or which are in", why="People have come home with a cannula in the arm.",
          closes="The ward says that all lines are out, or names each."),
     Rule("33-catheter", "33", "Catheter", "ward", "STOP", verdicts.catheter, force_for=EMERGENCY_WARN, asks_with=_LINES,

@@ -52,12 +52,10 @@ class WardPage:
     error_list: tuple[Mapping[str, str], ...]
     rows: Mapping[str, Sequence[int]]
     critical: tuple[tuple[int, str, str], ...]
-    kinds: Mapping[str, str]
     gaps: tuple[Gap, ...]
     badge_now: str
     elsewhere: tuple[Gap, ...]
     is_letter_only: bool
-    made: str
 
 
 def _changes(stated: Stated) -> str:
@@ -182,12 +180,10 @@ def ward_page(
         ),
         rows=rows,
         critical=tuple(_ticks(fields, more.removeprefix("critical."))),
-        kinds=codes.CRITICAL,
         gaps=gaps,
         badge_now=gate.badge if gate else "",
         elsewhere=tuple(gap for gap in gaps if not any(line.covers(gap.rule) for line in LINES)),
         is_letter_only=_is_letter_only(gate),
-        made=times.at(now, now),
     )
 
 

@@ -160,18 +160,17 @@ def _card(line: Line, papers: Papers, flags: Sequence[tuple[str, str]], now: dat
 
 
 _LABELS = {"restart": "Who restarts it"}
-_KEYS = {"was": "was", "before": "was", "restart": "restart", "restarts": "restart", "who restarts it": "restart"}
 
 
 def _notes(statement: Resource) -> dict[str, str]:
-    """Notes of a statement: `Was: …` and `Restart: …` by their key, others as `note 1`, `note 2` in order."""
+    """Notes of a statement: the first `Was: …` and `Restart: …` by their key, others as `note 1`, `note 2` in order."""
     found: dict[str, str] = {}
-    for number, note in enumerate(each(statement, "note"), 1):
-        words = text(note, "text")
+    for number, words in enumerate((text(note, "text") for note in each(statement, "note")), 1):
         head, colon, rest = words.partition(":")
-        key = _KEYS.get(head.strip().casefold(), "") if colon else ""
+        key = head.strip().casefold() if colon else ""
         if words:
-            found[key if key and key not in found else f"note {number}"] = rest.removeprefix(" ") if key and key not in found else words
+            is_ours = key in ("was", "restart") and key not in found
+            found[key if is_ours else f"note {number}"] = rest.removeprefix(" ") if is_ours else words
     return found
 
 
