@@ -23,8 +23,6 @@ from exchange.errors import Conflict, NotFound, Refused, Unavailable, WardpostEr
 from exchange.fhir.draft import Sign, Unreadable
 from exchange.fhir.json import dump
 from exchange.fhir.shape import moment, text
-from exchange.fhir.stated import Contact
-from exchange.gate.evaluate import GateResult
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
 from exchange.mailbox import answers, collect, parking, settle
@@ -50,7 +48,6 @@ from exchange.records import (
     Work,
 )
 from exchange.transfer import publish, status, transfers
-from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.candidates import Candidate, Pick, candidates, check_pick
 from exchange.transfer.publish import IdentityConflict, Prepared, Withdrawal
 from exchange.transfer.receive import hold_unreadable, receive
@@ -374,19 +371,9 @@ class Exchange:
 
         return self.store.write(add)
 
-    def look_again(self, transfer_id: str) -> tuple[Sequence[StatedSupplement], Contact | None, GateResult | None]:
-        """(what people stated, the directory's number for the ward, the gate this minute: None before a home is picked or a message
-        read). Whoever calls has checked whose transfer it is. Raises NotFound."""
-
-        def look(uow: UnitOfWork) -> tuple[Sequence[StatedSupplement], Contact | None, GateResult | None]:
-            gathered = publish.gather(uow, transfers.get_transfer(uow, transfer_id).id, self.readers.read)
-            assert gathered is not None  # a transfer has a stay
-            if gathered.site is None or not gathered.sources:
-                return gathered.supplements, None, None
-            content, _, gate = publish.judge(gathered, gathered.site, uow.now)
-            return gathered.supplements, content.contact if "contact" not in content.said else None, gate
-
-        return self.store.read(look)
+    def look_again(self, transfer_id: str) -> publish.Look:
+        """What the ward's form shows. Whoever calls has checked whose transfer it is. Raises NotFound."""
+        return self.store.read(lambda uow: publish.look(uow, transfer_id, self.readers.read))
 
     def transfer_status(self, transfer_id: str, org: str) -> dict[str, object]:
         """How a transfer of this hospital stands: state, badge, gaps with owners, delivered, opened, answered. Raises NotFound."""

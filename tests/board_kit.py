@@ -1,11 +1,12 @@
 """Every state of the hospital's pages, made from synthetic rows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exchange.errors import Conflict, Refused
+from exchange.fhir.content import Medicine
 from exchange.fhir.stated import Contact
 from exchange.gate.evaluate import Gap, GateResult
 from exchange.intake.holds import WORDS
@@ -13,6 +14,7 @@ from exchange.model import AnswerKind, DeliveryState, HoldKind, TransferState
 from exchange.records import Answer, Delivery, Hold, Organisation, Sealed, Stay, Transfer, Version
 from exchange.transfer.assemble import StatedSupplement
 from exchange.transfer.candidates import Candidate
+from exchange.transfer.publish import Look
 from exchange.transfer.status import Standing
 from exchange.web.board.holds import holds_page
 from exchange.web.board.pick import pick_page
@@ -110,15 +112,24 @@ def many() -> list[Standing]:
     ]  # fmt: skip
 
 
-def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str], **more: object) -> object:
+def ward(found: Standing, stated: Mapping[str, object], *rules: tuple[str, str], met: Sequence[str] = (), who: str = "",
+         profile: str = "letter and checked", **more: object) -> object:  # fmt: skip
     """The ward's form of a transfer of which something is stated, and for which the gate still wants `rules` (id, owner)."""
     gaps = tuple(Gap(rule, rule[:2], rule[3:], "missing", owner, "2026-11-27T15:30:00+00:00", False, rule[3:].capitalize(), "It hurts.",
                      "The ward says it.", "") for rule, owner in rules)  # fmt: skip
-    gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", "letter and checked", gaps, (), (), "", "1", NOW.isoformat())
+    gate = GateResult(f"{len(gaps)} missing" if gaps else "papers complete", profile, gaps, (), (), "", "1", NOW.isoformat(), who,
+                      {**dict.fromkeys(met, "met"), **{rule: "missing" for rule, _ in rules}})  # fmt: skip
     said = [StatedSupplement("Tomasz Mockley", "ward", "2026-11-27T11:05:00+00:00", dict(stated), "s1")] if stated else []
-    return ward_page(row_of(found, NOW), said, Contact("Ward 6", "01632 960106", "day and night"), gate, NOW, **more)  # type: ignore[arg-type]
+    look = Look(said, Contact("Ward 6", "01632 960106", "day and night"), gate, LIST)
+    return ward_page(row_of(found, NOW), look, NOW, **more)  # type: ignore[arg-type]
 
 
+LIST = [Medicine(f"M{n}", {"medicationCodeableConcept": {"text": name}}, change=change) for n, (name, change) in enumerate(
+    [("Macrogol compound oral powder sachets", ""), ("Apixaban 2.5mg tablets", "new"), ("Senna 7.5mg tablets", "unchanged")])]  # fmt: skip
+# What the gate still wants where the hospital's list came and the ward has said nothing.
+ASKED = [(rule, "ward") for rule in ("16-last-dose", "18-time-critical", "19-supply", "26-infection", "27-skin", "28-daily-needs",
+                                     "35-lines", "36-resuscitation")]  # fmt: skip
+LISTED = ("03-leaving-time", "07-contact", "10-allergies", "11-medicines-list", "12-medicines-changes")
 FULL = {
     "full_list_in_letter": True,
     "changes": {"decided_by": {"name": "Priya Pharmacist-Test", "role": "pharmacist"},
@@ -208,6 +219,13 @@ def pages() -> Mapping[str, bytes]:
             frame=FRAME,
             view=ward(known["edith-testperson"], FULL, ("16-last dose", "ward"), ("27-skin", "ward"), ("36-resuscitation", "doctor")),
         ),
+        "ward-usual": render("ward.html", frame=FRAME, view=ward(known["edith-testperson"], {}, *ASKED, met=LISTED)),
+        "ward-new-resident": render(
+            "ward.html",
+            frame=FRAME,
+            view=ward(known["edith-testperson"], {"person": {"kind": "new resident"}}, *ASKED, met=LISTED, who="new resident"),
+        ),
+        "ward-letter-only": render("ward.html", frame=FRAME, view=ward(known["edith-testperson"], {}, profile="letter only")),
         "ward-done": render("ward.html", frame=FRAME, view=ward(known["harold-sampleton"], FULL)),
         "ward-wrong": render(
             "ward.html",

@@ -7,7 +7,7 @@ from adapters.fhir.narrative import has_words, plain
 from adapters.fhir.source import Claim, Found, Node, Source
 from adapters.fhir.stu3 import extension_name
 from adapters.fhir.tables import table
-from exchange.fhir.codes import CHANGE_SYSTEM, CHANGES, SECTIONS, STATUS_MEANS, STOPPED_LIST
+from exchange.fhir.codes import CHANGE_SYSTEM, CHANGES, SECTIONS, STATUS_MEANS, STOPPED_LIST, TAPERING
 from exchange.fhir.draft import Entry, Outcome
 from exchange.fhir.shape import codes_of, concept_text, part, parts, text
 
@@ -203,8 +203,8 @@ def heading(code: object) -> str:
 
 
 def change_of(flag: object) -> str:
-    """List.entry.flag → a change: by ITK code, else by our own words or a code of the change summary."""
-    said = [*codes_of(flag, CHANGE_SYSTEM), *_codes(flag), concept_text(flag)]
+    """List.entry.flag → a change: by our code for tapering, by ITK code, else by our own words or a code of the change summary."""
+    said = [*codes_of(flag, TAPERING["system"]), *codes_of(flag, CHANGE_SYSTEM), *_codes(flag), concept_text(flag)]
     by_words = {change.words: name for name, change in CHANGES.items() if name}
     known = (table("change").get(one.lower()) or by_words.get(one) or (one.lower() if one.lower() in CHANGES else "") for one in said)
     return next(filter(None, known), "")

@@ -40,6 +40,7 @@ def gate(
 ) -> None:
     """What would be missing if this one message were all there is. Exit 3 when it cannot be read."""
     from exchange.cli.conversion import gate_bytes
+    from exchange.cli.rules import explained
     from exchange.directory.profiles import SenderProfile, parse_profile
 
     profile = parse_profile(sender.read_bytes()) if sender else SenderProfile()
@@ -47,15 +48,7 @@ def gate(
     if format == "json":
         print(json.dumps(result.to_dict(), ensure_ascii=False))
         return
-    print(f"{result.badge}  (profile: {result.profile}; rules: {result.rule_set} {result.rule_set_version})")
-    for gap in result.gaps:
-        print(f"  {gap.rule}  {gap.what}  {gap.owner}: {gap.closes}")
-    for gap in result.warnings:
-        print(f"  {gap.rule}  not given: {gap.what}")
-    open_rules = {gap.rule for gap in (*result.gaps, *result.warnings)}
-    for rule, line in result.lines.items():
-        if rule not in open_rules:
-            print(f"  {rule}  {line}")
+    print("\n".join(explained(json.loads(json.dumps(result.to_dict())))))
 
 
 def send(

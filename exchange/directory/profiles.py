@@ -28,6 +28,7 @@ class SenderProfile:
 
     `gate_profile` is what this feed can ever send: "letter only", "letter and checked", "structured" or "emergency return" (an A&E's).
     `does_not_send`: ids of rules that this hospital cannot answer; where they are WARNs, the home reads "this hospital does not send this".
+    `gate_policy`: "default", or "strict", by which more rules count on the badge (rules.STRICT).
     `client_name`: the DNS or common name of the certificate that this feed shows, where MLLP runs over TLS with client certificates.
     `erase_raw_after_days`: raw messages of people who go home are erased then.
     """
@@ -39,6 +40,7 @@ class SenderProfile:
     pharmacy: Contact | None = None
     gate_profile: str = "letter only"
     does_not_send: tuple[str, ...] = ()
+    gate_policy: str = "default"
     client_name: str = ""
     erase_raw_after_days: int = 14
 
@@ -80,6 +82,7 @@ def _check(profile: SenderProfile) -> None:
     wrong = [f"{where} needs a name and a phone" for where, contact in phones if not (contact.name.strip() and contact.phone.strip())]
     fits = {
         "gate_profile is one of: " + ", ".join(_GATE_PROFILES): profile.gate_profile in _GATE_PROFILES,
+        "gate_policy is default or strict": profile.gate_policy in ("default", "strict"),
         "reading.zone is a zone such as Europe/London": is_zone,
         "reading.country is England or Wales": reading.country in ("England", "Wales"),
         "reading.pv1_36 and pv1_37 are method, destination, destination or home code, or empty": {reading.pv1_36, reading.pv1_37}

@@ -100,9 +100,12 @@ CHANGES = {
     "held": Change("6", "Suspended", "on-hold", "Held: do not give for now"),
     "new": Change("4", "Addition", "active", "New"),
     "changed": Change("2", "Amendment", "active", "Changed"),
+    "tapering": Change("2", "Amendment", "active", "Dose goes down in steps"),
     "": Change("", "", "active", "The hospital did not say if this changed"),
     "unchanged": Change("1", "Continued", "active", "Unchanged"),
 }
+# ITK has no type for a dose that goes down in steps: beside its "amendment" stands our own code.
+TAPERING = {"system": OURS + "medicine-change", "code": "tapering", "display": "Dose goes down in steps"}
 NOT_TO_GIVE = ("stopped", "held")
 # What a MedicationStatement.status says of a change by itself: a course that is over, an entry made in error are not to be given.
 STATUS_MEANS = {"stopped": "stopped", "on-hold": "held", "completed": "stopped", "entered-in-error": "stopped", "not-taken": "stopped"}

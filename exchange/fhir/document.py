@@ -271,6 +271,8 @@ class _Builder:
         for medicine in self.content.medicines:
             change = codes.CHANGES[medicine.change]
             flag = codes.concept(codes.CHANGE_SYSTEM, change.itk, change.display, change.words) if change.itk else {}
+            if medicine.change == "tapering":
+                flag = {**flag, "coding": [*parts(flag, "coding"), codes.TAPERING]}
             rows = not_to_give if medicine.change in codes.NOT_TO_GIVE else to_give
             rows.append({"flag": flag, "item": self._medicine(medicine)})
         empty = codes.UNAVAILABLE if self.content.stated.full_list_in_letter else codes.NO_CONTENT

@@ -57,7 +57,8 @@ def not_established(detail: str) -> Verdict:
 @dataclass(frozen=True, slots=True)
 class GateInput:
     """What one evaluation sees. `by_type` and `by_url` hold the document's resources; `now` is a FHIR instant with offset; `due` when
-    gaps have to be closed, and whether that is at once; `not_sent` the WARN rules that this hospital cannot answer, by its profile."""
+    gaps have to be closed, and whether that is at once; `not_sent` the WARN rules that this hospital cannot answer, by its profile, which
+    also says whether its policy `is_strict`."""
 
     content: Content = field(repr=False)
     by_type: Mapping[str, list[Found]] = field(repr=False)
@@ -66,6 +67,7 @@ class GateInput:
     now: str
     due: tuple[str, bool] = ("", True)
     not_sent: tuple[str, ...] = ()
+    is_strict: bool = False
 
     @property
     def who(self) -> tuple[Who, ...]:

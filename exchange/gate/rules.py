@@ -4,15 +4,17 @@ Which rules stop is the default policy; the public source of each row stands in 
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Literal, NamedTuple
 
 from exchange.gate import medicines, verdicts
 from exchange.gate.facts import GateInput, Profile, State, Verdict, Who
 
-__all__ = ["RULES", "RULE_SET", "RULE_SET_VERSION", "Force", "Owner", "Profile", "Rule", "State", "Who"]
+__all__ = ["RULES", "RULE_SET", "RULE_SET_VERSION", "STRICT", "STRICT_SET", "Force", "Owner", "Profile", "Rule", "State", "Who"]
 
-RULE_SET, RULE_SET_VERSION = "wardpost-default", "2"
+RULE_SET, STRICT_SET, RULE_SET_VERSION = "wardpost-default", "wardpost-strict", "3"
+# What the strict policy lets count on the badge, too: dataset.md 1 as written, as far as rules look.
+STRICT = ("03-leaving-time", "04-destination", "05-who-comes", "07-medicines-line", "09-what-happened", "14-as-needed", "15-taper-steps",
+          "24-follow-up")  # fmt: skip
 # Who fixes it.
 Owner = Literal["ward", "pharmacy", "doctor", "discharge contact"]
 # STOP counts on the badge; WARN is shown as "not given" so that the home can ask; "" is not asked.
@@ -65,6 +67,9 @@ RULES = (
     Rule("03-leaving-time", "03", "When", "ward", "WARN", verdicts.leaving_time, in_last_day="STOP",
          what="The time of leaving", why="The home has to have staff at the door.",
          closes="The ward says the day and the hour."),
+    Rule("04-destination", "04", "Where to, by code", "discharge contact", "WARN", verdicts.destination, asked_by=LISTED,
+         since="3", what="The code of the discharge destination", why="It says how the hospital counts this move.",
+         closes="The hospital's system sends it; nobody works it out."),
     Rule("05-who-comes", "05", "Returning or new", "ward", "WARN", verdicts.coming_back,
          since="2", what="Whether the person returns or is new to the home", why="A new resident has no notes in the home to go back to.",
          closes="The ward says: returns, new, or back from A&E."),
@@ -107,6 +112,15 @@ RULES = (
     Rule("13-what-for", "13", "What it is for", "pharmacy", "WARN", medicines.indication, asked_by=LISTED, force_for=NO_EMERGENCY,
          since="2", what="What each medicine is for", why="Nobody gives an as-needed medicine without knowing what for.",
          closes="The list says it for each medicine."),
+    Rule("14-as-needed", "14", "The most in a day", "pharmacy", "WARN", medicines.as_needed, asked_by=LISTED, force_for=NO_EMERGENCY,
+         since="3", what="The most in 24 hours of each as-needed medicine", why="Carers cannot give it, or give too much.",
+         closes="The directions of the list say it."),
+    Rule("15-how-long", "15", "How long", "pharmacy", "WARN", medicines.duration, asked_by=LISTED, force_for=NO_EMERGENCY,
+         since="3", what="How long each new medicine goes on", why="A course runs on, or stops too early.",
+         closes="The list says until when, or that it goes on."),
+    Rule("15-taper-steps", "15", "Steps of a dose that goes down", "pharmacy", "WARN", medicines.taper_steps,
+         asks_with="12-medicines-changes", since="3", what="Each step of a dose that goes down", why="The home must not work it out.",
+         closes="The directions say each step and its days."),
     Rule("16-last-dose", "16", "Last dose of critical medicines", "ward", "STOP", medicines.last_dose, force_for=NO_EMERGENCY,
          what="The last dose of critical medicines", why="Without it the next one is doubled or left out.",
          closes="The ward answers for every kind of critical medicine, with the last dose."),
@@ -118,7 +132,7 @@ RULES = (
     Rule("16-chart-copy", "16", "Other last doses", "ward", "WARN", medicines.chart_copy, force_for=NO_EMERGENCY,
          since="2", what="A copy of the drug chart in the bag", why="It holds the last dose of every other medicine.",
          closes="The ward puts it into the bag and says so."),
-    Rule("16-given-today", "16", "Given today", "ward", "", verdicts.given_today, force_for=EMERGENCY_STOP,
+    Rule("16-given-today", "16", "Given today", "ward", "", verdicts.said("plan", "given"), force_for=EMERGENCY_STOP,
          since="2", what="What was given today, and when", why="The evening dose is doubled or left out.",
          closes="The ward says what was given and when, or none."),
     Rule("17-next-dose", "17", "Next dose", "ward", "WARN", medicines.next_dose, force_for=NO_EMERGENCY, asks_with=_CRITICAL,
@@ -149,13 +163,13 @@ RULES = (
     Rule("26-infection", "26", "Infection", "ward", "STOP", verdicts.infection, force_for=EMERGENCY_WARN,
          what="Infection, or that none is known", why="Others in the home can catch it.",
          closes="The ward says none known, or which and what to do."),
-    Rule("27-skin", "27", "Skin", "ward", "STOP", partial(verdicts.need, name="skin"), force_for=EMERGENCY_WARN,
+    Rule("27-skin", "27", "Skin", "ward", "STOP", verdicts.said("nursing", "skin"), force_for=EMERGENCY_WARN,
          what="The skin check", why="A pressure sore that nobody named looks like neglect.",
          closes="The ward says what the skin is like today."),
     Rule("28-daily-needs", "28, 29, 31, 33", "Care needs", "ward", "STOP", verdicts.daily_needs, force_for=EMERGENCY_WARN,
          what="Moving, eating and drinking, continence, equipment", why="The first night goes wrong without it.",
          closes="The ward says each, or that it is the same as before and who says so."),
-    Rule("35-lines", "34, 35", "Lines and tubes", "ward", "STOP", partial(verdicts.need, name="lines"), force_for=EMERGENCY_WARN,
+    Rule("35-lines", "34, 35", "Lines and tubes", "ward", "STOP", verdicts.said("nursing", "lines"), force_for=EMERGENCY_WARN,
          what="Lines and tubes: out, or which are in", why="People have come home with a cannula in the arm.",
          closes="The ward says that all lines are out, or names each."),
     Rule("33-catheter", "33", "Catheter", "ward", "STOP", verdicts.catheter, force_for=EMERGENCY_WARN, asks_with=_LINES,
@@ -167,6 +181,9 @@ RULES = (
     Rule("36-resuscitation", "36", "Resuscitation form", "doctor", "STOP", verdicts.resuscitation, force_for=EMERGENCY_WARN,
          what="Whether a resuscitation form exists and travels", why="Without the form an ambulance will resuscitate.",
          closes="The ward says yes or no; the original is in the bag."),
+    Rule("37-legal", "37", "Capacity and legal status", "doctor", "WARN", verdicts.legal, asked_by=LISTED, force_for=NO_EMERGENCY,
+         since="3", what="Capacity, DoLS, power of attorney", why="A home may have to apply before the person arrives.",
+         closes="The structured letter has its legal section."),
     Rule("38-anticipatory", "38", "End-of-life medicines", "doctor", "", verdicts.anticipatory, force_for=END_OF_LIFE,
          since="2", what="Anticipatory medicines and their chart", why="At night nobody can give them without the chart.",
          closes="The ward says: in the bag with the chart, or none prescribed."),

@@ -5,6 +5,7 @@ asked one question. Rows and words stand in rules.py, what looks at medicines in
 """
 
 import re
+from collections.abc import Callable
 
 from exchange.fhir import codes
 from exchange.fhir.shape import codes_of, is_nhs_number, parts, text
@@ -73,9 +74,8 @@ def contact(facts: GateInput) -> Verdict:
 def gp_practice(facts: GateInput) -> Verdict:
     references = [text(reference, "reference") for reference in parts(facts.only("Patient"), "generalPractitioner")]
     known = [found for reference in references if (found := facts.by_url.get(reference))]
-    said = facts.content.stated.person
-    if said and said.gp:
-        return _in_words(said.gp)
+    if facts.content.stated.person and facts.content.stated.person.gp:
+        return said("person", "gp")(facts)
     if not known:
         return missing()
     is_unknown = all(any(text(n, "value") == "V81999" for n in parts(found, "identifier")) for found in known)
@@ -101,9 +101,9 @@ def infection(facts: GateInput) -> Verdict:
     return MET if is_told else not_established("Which infection, and what to do, is not said")
 
 
-def need(facts: GateInput, name: str) -> Verdict:
-    """Skin, lines and tubes: always said anew, even for a returner."""
-    return _in_words(getattr(facts.content.stated.nursing, name, ""))
+def said(member: str, name: str) -> Callable[[GateInput], Verdict]:
+    """What the ward says in words, anew each time: skin, lines and tubes, what was given."""
+    return lambda facts: _in_words(getattr(getattr(facts.content.stated, member), name, ""))
 
 
 def daily_needs(facts: GateInput) -> Verdict:
@@ -114,7 +114,7 @@ def daily_needs(facts: GateInput) -> Verdict:
     is_same = nursing.same_as_before and Who.NEW_RESIDENT not in facts.who
     if is_same and not nursing.says:
         return not_established("Who says that it is the same as before is not said")
-    found = {name: need(facts, name).state for name in ("mobility", "eating", "continence", "equipment")}
+    found = {name: said("nursing", name)(facts).state for name in ("mobility", "eating", "continence", "equipment")}
     for state in (State.NOT_ESTABLISHED,) if is_same else (State.MISSING, State.NOT_ESTABLISHED):
         if unsaid := [NURSING_LABELS[name].lower() for name, each in found.items() if each is state]:
             return Verdict(state, f"Not said: {', '.join(unsaid)}")
@@ -170,9 +170,18 @@ def what_happened(facts: GateInput) -> Verdict:
     return not_established("No diagnosis; what happened stands in words") if is_told else missing()
 
 
-def given_today(facts: GateInput) -> Verdict:
-    plan = facts.content.stated.plan
-    return _in_words(plan.given if plan else "")
+def destination(facts: GateInput) -> Verdict:
+    """The code as the hospital's system has it; never inferred (practice.md 5)."""
+    codings = parts(facts.content.encounter, "hospitalization", "dischargeDisposition", "coding")
+    if not codings:
+        return missing()
+    return not_established("The code says: not known") if {text(each, "code") for each in codings} & {"98", "99"} else MET
+
+
+def legal(facts: GateInput) -> Verdict:
+    """Capacity, DoLS, power of attorney: whether a structured letter has the section; what it says is for people to read."""
+    notes = [note.resource for note in facts.content.notes if text(note.resource, "section") == "legal-information"]
+    return MET if any(parts(note, "blocks") for note in notes) else _in_words(" ".join(text(note, "text") for note in notes))
 
 
 def follow_up(facts: GateInput) -> Verdict:
@@ -209,19 +218,18 @@ def feeding_tube(facts: GateInput) -> Verdict:
 
 
 def anticipatory(facts: GateInput) -> Verdict:
-    said = facts.content.stated.person
-    if said and said.anticipatory == "not in the bag":
+    if facts.content.stated.person and facts.content.stated.person.anticipatory == "not in the bag":
         return missing("The ward says that they are not in the bag")
-    return _in_words(said.anticipatory if said else "")
+    return said("person", "anticipatory")(facts)
 
 
 def escort(facts: GateInput) -> Verdict:
-    said = facts.content.stated.leaving
-    if said is None or not (said.escort or said.transport):
+    journey = facts.content.stated.leaving
+    if journey is None or not (journey.escort or journey.transport):
         return missing()
-    return MET if said.escort and said.transport else not_established("Only one of transport and escort is said")
+    return MET if journey.escort and journey.transport else not_established("Only one of transport and escort is said")
 
 
-def _in_words(said: str) -> Verdict:
-    words = said.strip().lower().rstrip(".")
+def _in_words(told: str) -> Verdict:
+    words = told.strip().lower().rstrip(".")
     return missing() if not words else not_established("The ward says that it is not known") if words in NOT_SAID else MET

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
@@ -21,7 +21,7 @@ from exchange.audit.events import of_transfer, record
 from exchange.directory.keys import current_key, private_key, public_jwk
 from exchange.directory.profiles import SenderProfile, parse_profile
 from exchange.errors import Conflict, Gone
-from exchange.fhir.content import Content, OrganisationFacts
+from exchange.fhir.content import Content, Medicine, OrganisationFacts
 from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, Letter, ReadingProfile, SourceKind
 from exchange.fhir.json import dump, load_strict
@@ -39,7 +39,7 @@ from exchange.seal.envelope import SealedVersion, seal
 from exchange.transfer.assemble import Source, StatedSupplement, assemble, in_order
 from exchange.transfer.match import Identity, PartLabel, Summary, read_identity
 from exchange.transfer.states import check_transition
-from exchange.transfer.transfers import emit, newest_version, reopen
+from exchange.transfer.transfers import emit, get_transfer, newest_version, reopen
 from exchange.transfer.workdays import deadline
 
 Read = Callable[[bytes, ReadingProfile], Draft]
@@ -203,8 +203,30 @@ def judge(gathered: Gathered, site: OrganisationFacts, now: datetime) -> tuple[C
     due, at_once = deadline(expected_of(content), now)
     asked = Profile(profile.gate_profile)
     when = (instant(now) if at_once else due.isoformat(), at_once)
-    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send)
+    facts = gate_input(content, document, asked, now=instant(now), due=when, not_sent=profile.does_not_send,
+                       is_strict=profile.gate_policy == "strict")  # fmt: skip
     return content, document, evaluate(facts)
+
+
+class Look(NamedTuple):
+    """What people stated, the directory's number for the ward, the gate this minute (None before a home is picked or a message read),
+    and the hospital's own list."""
+
+    supplements: Sequence[StatedSupplement]
+    directory: Contact | None = None
+    gate: GateResult | None = None
+    medicines: Sequence[Medicine] = ()
+
+
+def look(uow: UnitOfWork, transfer_id: str, read: Read) -> Look:
+    """A transfer as the next version would have it, for who fills the gaps. Raises NotFound `transfer`."""
+    gathered = gather(uow, get_transfer(uow, transfer_id).id, read)
+    assert gathered is not None  # a transfer has a stay
+    if gathered.site is None or not gathered.sources:
+        return Look(gathered.supplements)
+    content, _, gate = judge(gathered, gathered.site, uow.now)
+    directory = content.contact if "contact" not in content.said else None
+    return Look(gathered.supplements, directory, gate, content.medicines if content.has_list else ())
 
 
 def ward_contacts(profile: SenderProfile) -> dict[str, Contact]:

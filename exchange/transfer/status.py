@@ -11,6 +11,7 @@ import msgspec
 
 from exchange.errors import NotFound
 from exchange.fhir.shape import LONDON, day_of, moment
+from exchange.gate.rules import STRICT
 from exchange.intake.accept import instant
 from exchange.model import AnswerKind, DeliveryState, TransferState
 from exchange.ports import UnitOfWork
@@ -22,6 +23,7 @@ from exchange.transfer.workdays import friday_list_end, weekend
 # A transfer leaves the list when its day is past and the home has read it and said yes; else after two weeks.
 LISTED_FOR = timedelta(days=14)
 UNDATED_FOR = timedelta(days=30)
+SHADOW = timedelta(weeks=4)
 # What was taken back is listed for a day; until the home has seen it, for a long weekend.
 BACK_FOR, UNSEEN_FOR = timedelta(days=1), timedelta(days=4)
 Row = TypeVar("Row", Version, Delivery, Answer)
@@ -123,6 +125,20 @@ def _is_done(found: Standing, now: datetime) -> bool:
     newest = found.deliveries[-1] if found.deliveries else None
     is_read = newest is not None and newest.opened_at is not None and found.said is not None and found.said.kind in YES
     return bool(found.transfer.leaving_on) and found.transfer.leaving_on[:10] < today and is_read
+
+
+def in_shadow(uow: UnitOfWork, org: str = "") -> dict[str, tuple[int, int, int]]:
+    """Rule of the strict policy → (transfers of four weeks that it looked at, answered, overridden while unanswered), by their newest
+    versions: practice.md 4's four weeks before a rule bites. Nobody's badge is touched."""
+    whose = {"sender_org": org} if org else {}
+    newest = {row.transfer_id: row for row in uow.find(Version, order="number", published_at__ge=uow.now - SHADOW, **whose)}  # type: ignore[arg-type]
+    gates = [json.loads(row.gate.open()) for row in newest.values()]
+    found = {}
+    for rule in STRICT:
+        looked = [gate for gate in gates if gate.get("lines", {}).get(rule) in ("met", "missing", "not established")]
+        answered = sum(gate["lines"][rule] == "met" for gate in looked)
+        found[rule] = (len(looked), answered, sum(bool(gate["override"]) and gate["lines"][rule] != "met" for gate in looked))
+    return found
 
 
 def friday_list(standings: Sequence[Standing], now: datetime) -> list[Standing]:

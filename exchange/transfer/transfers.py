@@ -1,13 +1,12 @@
 """Transfers: a sign opens one, a named person confirms its site, a cancelled discharge withdraws it. Machines never route."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from exchange.audit.events import of_transfer, record
 from exchange.directory.entries import make_ready
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
-from exchange.fhir.shape import LONDON
 from exchange.intake.holds import raise_doubts, resolve_if_open
 from exchange.intake.work import enqueue
 from exchange.model import HOSPITAL_ROLES, Caller, HoldKind, TransferState, is_open
@@ -15,7 +14,8 @@ from exchange.ports import UnitOfWork
 from exchange.records import Mailbox, Organisation, OutboxEvent, Person, Stay, Submission, Transfer, Version
 from exchange.transfer.states import check_transition
 
-LEAVING_RULE = "03-leaving-time"
+# So long after the day of leaving the promise of an override is still looked at.
+JUDGED_FOR = timedelta(days=14)
 ENDED = TransferState.WITHDRAWN
 
 
@@ -147,15 +147,14 @@ def find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
 
 
 def judge_again(uow: UnitOfWork) -> int:
-    """Ask for a new look at each published transfer whose last 24 hours began since its gate was evaluated; how many. Only then can the
-    passing of time alone change a badge (rule 03). A look that finds nothing new makes no version."""
-    today = uow.now.astimezone(LONDON).date()
-    first, last = today.isoformat(), (today + timedelta(days=1)).isoformat()
+    """Ask for a new look at each published transfer whose last 24 hours began, or whose promise passed, since its gate was evaluated;
+    how many. Only then can the passing of time alone change a result. A look that finds nothing new makes no version."""
+    first = (uow.now - JUDGED_FOR).date().isoformat()
     asked = 0
-    for transfer in uow.find(Transfer, state=TransferState.PUBLISHED, leaving_on__ge=first, leaving_on__le=last):
+    for transfer in uow.find(Transfer, state=TransferState.PUBLISHED, leaving_on__ge=first):
         newest = newest_version(uow, transfer)
-        warnings = json.loads(newest.gate.open())["warnings"] if newest else []
-        if any(warning["rule"] == LEAVING_RULE for warning in warnings):
+        again = json.loads(newest.gate.open()).get("look_again", "") if newest else ""
+        if again and datetime.fromisoformat(again) <= uow.now:
             enqueue(uow, "publish", transfer.id)
             asked += 1
     return asked

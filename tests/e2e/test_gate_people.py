@@ -14,9 +14,10 @@ import pytest
 
 from exchange.cli.demo_story import admission, letter, people
 from exchange.directory.entries import add_sender
-from exchange.gate.rules import RULE_SET_VERSION
+from exchange.gate.rules import RULE_SET_VERSION, RULES
 from tests.app_kit import CLOSED_HOME, HOME, HOSPITAL
 from tests.e2e.api_kit import Api, api, code_of
+from tests.e2e.test_pages_http import sign_in
 from tests.service_kit import WARDPOST
 
 FEEDS = {"LTR": "letter only", "CHK": "letter and checked", "STR": "structured", "AED": "emergency return"}
@@ -132,6 +133,9 @@ TABLE = (
          edit=(("||||||20261128", "||||||20271031"),), due="2027-10-29T12:00:00+01:00", warned=("03-leaving-time",)),
     Case("sensitive address", "LTR", OK, (), (COMPLETE,), edit=(("\rPV1|", "\rPD1||||||||||||Y\rPV1|"),)),
     Case("a dispense without an order", "LTR", OK, (), (COMPLETE,), more=("RDS",)),
+    Case("a dose that goes down in steps which nobody wrote", "STR", OK, (), (said(changes=GONE),),
+         warned=("15-taper-steps", "15-how-long"),
+         medicines=(("Prednisolone 5mg tablets", "tapering", "Chest"), ("Doxycycline 100mg capsules", "new", "Chest infection"))),
     Case("the list has insulin, the ward ticks no", "STR", "1 missing", ("16-kinds-agree",), (said(changes=GONE),),
          medicines=(("Insulin glargine 100 units/ml", "unchanged", ""),)),
     Case("sent before it is complete: an override", "LTR", "1 missing", ("27-skin",),
@@ -301,3 +305,83 @@ def test_the_gate_looks_again_when_the_last_day_begins_and_when_the_day_moves(tm
         last = made.status(case)
         assert (last["badge"], {gap["due"] for gap in last["warnings"]}) == (OK, {"2026-11-30T12:00:00+00:00"})
         assert kit.findings() == []
+
+
+def test_a_broken_promise_goes_to_the_discharge_contact(tmp_path: Path) -> None:
+    """The bag's papers were promised for Saturday 15:00. Then the gap moves on, without a message."""
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        promise = {"code": "O4", "promise": "2026-11-28T15:00:00+00:00"}
+        case = Case("x", "CHK", "", supplements=(said(bag={"items": 1}, override=promise),))
+        made.play(901, case)
+        first = made.status(case)
+        assert (first["badge"], [gap["owner"] for gap in first["gaps"]]) == ("1 missing", ["pharmacy"])
+        kit.clock.forward(hours=22)
+        assert kit.exchange.judge_again() == 0
+        kit.clock.forward(hours=1)
+        assert kit.exchange.judge_again() == 1
+        kit.drain()
+        then = made.status(case)
+        (gap,) = then["gaps"]
+        assert (then["badge"], gap["owner"], gap["due"], gap["at_once"]) == ("1 missing", "discharge contact", promise["promise"], False)
+        assert "Promised until 28 November 2026, 15:00" in gap["detail"]
+        assert "was promised, and has not come," in then["override"]
+        command = [WARDPOST, "rules", "explain", made.transfers["x"], "--data", str(kit.settings.data)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        assert all(f"  {rule.id} " in told for rule in RULES)
+        assert "  19-supply             not established\n" in told
+        assert "discharge contact, by 28 November 2026, 15:00: " in told
+        board = found.http.get("/board", headers=sign_in(found, kit.worker)).text
+        assert "Discharge desk" in board
+        assert "15:00 has passed" in board
+        assert kit.exchange.judge_again() == 0  # once is enough
+        assert kit.findings() == []
+
+
+def test_what_two_systems_say_of_a_medicine_is_shown_both_ways_and_is_pharmacys(tmp_path: Path) -> None:
+    """The chart's system records a dose after the ward's last one, the pharmacy's a supply of what the ward says is not in the bag.
+    They join the list's row by exact text; a dose by another route joins nothing."""
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        ticked = ticks("anticoagulant", medicine=APIXABAN, next_due="20:00", in_bag=True, note="Irregular heartbeat")
+        told = said(changes=GONE, critical=ticked, bag={"items": 1, "missing": [{"medicine": "Senna 7.5mg tablets"}]})
+        case = Case("x", "STR", "", supplements=(told,), medicines=((APIXABAN, "unchanged", ""), ("Senna 7.5mg tablets", "unchanged", "")))
+        made.play(904, case)
+        base = people(kit.clock.at)[1]
+        head, _, pid, *_ = admission(base, kit.clock.at).decode().replace(base.number, number_of(904)).split("\r")
+        pid, visit = pid.replace(base.family, "Case904").replace(base.visit, "T904"), f"PV1|1|I|W06|{'|' * 14}|T904"
+        for kind, rows in (
+            ("RAS^O17^RAS_O17", ("ORC|RE|O1|F1", f"RXA|0|1|20261127150000||^{APIXABAN}|1|tablet", "RXR|PO^Oral^HL70162",
+                                 "ORC|RE|O2|F2", "RXA|0|1|20261127160000||^Heparin|1|dose")),
+            ("RDS^O13^RDS_O13", ("ORC|RE|O3|D1", "RXD|1|^Senna 7.5mg tablets|202611271200|14|tablet")),
+        ):  # fmt: skip
+            made.send("STR", "\r".join([head.replace("ADT^A01^ADT_A01", kind).replace("A01-", kind[:3]), pid, visit, *rows]).encode())
+        kit.drain()
+        gaps = {gap["rule"]: gap["owner"] for gap in made.status(case)["gaps"]}
+        assert gaps == {"16-last-dose": "pharmacy", "19-supply": "pharmacy"}
+        page = found.http.get(f"/home/{made.transfers['x']}", headers=sign_in(found, kit.carer)).text
+        card = page[page.index(APIXABAN) :]
+        assert "Fri 27 Nov, 13:00" in card
+        assert "Fri 27 Nov, 15:00" in card
+        assert "NOT in the bag. No plan yet." in page
+        assert "14 tablet" in page
+        assert "Heparin" not in page
+
+
+def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        made, kit = Ward(found), found.kit
+        strict = json.dumps({"gate_profile": "letter and checked", "gate_policy": "strict"})
+        kit.exchange.store.write(lambda uow: add_sender(uow, "HARD", HOSPITAL, "http", 0, strict))
+        silent = said(person=GONE, plan=GONE)
+        easy, hard = Case("easy", "CHK", "", supplements=(silent,)), Case("hard", "HARD", "", supplements=(silent,))
+        made.play(902, easy)
+        made.play(903, hard)
+        assert made.status(easy)["badge"] == OK
+        assert sorted(gap["rule"] for gap in made.status(hard)["gaps"]) == ["05-who-comes", "07-medicines-line", "24-follow-up"]
+        assert made.status(hard)["rule_set"] == f"wardpost-strict {RULE_SET_VERSION}"
+        command = [WARDPOST, "rules", "shadow", "--format", "json", "--data", str(kit.settings.data)]
+        told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+        assert told["24-follow-up"] == {"transfers": 2, "answered": 0, "overridden": 0, "may_count": False}
+        assert told["03-leaving-time"] == {"transfers": 2, "answered": 2, "overridden": 0, "may_count": True}
+        assert told["14-as-needed"]["transfers"] == 0  # these feeds are not asked

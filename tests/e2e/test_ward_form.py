@@ -267,3 +267,35 @@ def test_the_journey_and_an_override_go_by_the_form(tmp_path: Path) -> None:
         assert again["override.promise_time"] == "15:00"
         assert send(found, worker, transfer, again).status_code == 303
         assert len(rows(found, Supplement)) == 1
+
+
+def test_one_tap_says_what_is_usual_in_the_name_of_who_taps(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        transfer, worker = found.kit.story(0, supplemented=False), sign_in(found, found.kit.worker)
+        fields = {**open_form(found, worker, transfer), "usual.nursing": "yes", "usual.last_doses": "yes"}
+        other = send(found, worker, transfer, {**fields, "nursing.skin": "Heel red, 2 cm"})
+        assert (other.status_code, "Skin, lines and daily care: You tick the usual answer, and another stands here" in other.text) == (
+            422,
+            True,
+        )
+        assert 'name="usual.nursing" value="yes" checked' in other.text
+        assert send(found, worker, transfer, fields).status_code == 303
+        said = json.loads(rows(found, Supplement)[-1].content.open())
+        assert {name: said[name] for name in said if name != "said_at"} == {
+            "nursing": {"skin": "Intact, checked today", "lines": "All out", "same_as_before": True, "says": "Rob Manager-Test"},
+            "infection": {"status": "none known"}, "last_doses": {"chart_copy_in_bag": True}, "bag": {"nothing_missing": True},
+        }  # fmt: skip
+        page = found.http.get(f"/board/{transfer}/ward", headers=worker).text
+        assert "usual." not in page  # what is answered is not offered again
+
+
+def test_a_new_resident_is_never_as_before(tmp_path: Path) -> None:
+    with api(tmp_path, '{"gate_profile": "letter and checked"}') as found:
+        transfer, worker = found.kit.story(0, supplemented=False), sign_in(found, found.kit.worker)
+        assert "usual.nursing" in open_form_names(found, worker, transfer)
+        found.kit.exchange.add_supplement(transfer, found.kit.worker, {"person": {"kind": "new resident"}})
+        assert "usual.nursing" not in open_form_names(found, worker, transfer)
+
+
+def open_form_names(found: Api, headers: dict[str, str], transfer: str) -> set[str]:
+    return Form(found.http.get(f"/board/{transfer}/ward", headers=headers).text).names

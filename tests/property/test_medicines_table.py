@@ -27,7 +27,7 @@ TEXT = st.text(
     min_size=1,
     max_size=30,
 ).filter(lambda text: text == text.strip() and text != "")
-STATUS = st.sampled_from(["new", "changed", "stopped", "held", "unchanged", ""])
+STATUS = st.sampled_from(["new", "changed", "stopped", "held", "tapering", "unchanged", ""])
 ROWS = st.lists(st.tuples(TEXT, TEXT, STATUS, TEXT), min_size=1, max_size=60)
 RENDER = Renderer(static_url=".").render
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.fhir.content import Medicine
 from exchange.fhir.json import dump
 from exchange.transfer.schema import SchemaRefused, schema
 from exchange.transfer.supplement import check_supplement
-from exchange.web.board.ward_form import fields_of, read_fields
+from exchange.web.board.ward_form import fields_of, read_fields, suggested
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), min_size=1, max_size=40).filter(str.strip)
 PHONE = st.from_regex(r"[+(0-9][0-9 ()-]{2,20}", fullmatch=True)
@@ -52,6 +53,10 @@ def valid(content: object) -> bool:
     return ("decided_by" in changes or not changes) and all(row["present"] or row.keys() == {"class", "present"} for row in rows)
 
 
+LIST = [
+    Medicine(name, {"medicationCodeableConcept": {"text": name}}, change=change)
+    for name, change in (("Macrogol sachets", ""), ("Apixaban 2.5mg tablets", ""), ("Insulin glargine", "new"), ("Senna", "unchanged"))
+]
 PROPERTIES = schema("supplement")["properties"]
 assert isinstance(PROPERTIES, dict)
 CONTENT = of({"type": "object", "properties": {name: rule for name, rule in PROPERTIES.items() if name != "said_at"}}).filter(valid)
@@ -67,7 +72,8 @@ def normal(content: object) -> object:
 
 @given(CONTENT)
 def test_what_is_shown_and_untouched_is_not_sent(content: Mapping[str, object]) -> None:
-    filled = read_fields({name: value.replace("\n", "\r\n") for name, value in fields_of(content).items()}, content)
+    shown = suggested(fields_of(content), LIST)
+    filled = read_fields({name: value.replace("\n", "\r\n") for name, value in shown.items()}, content)
     assert (filled.errors, filled.content) == ({}, {})
 
 

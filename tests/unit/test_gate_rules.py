@@ -65,8 +65,12 @@ def with_list(*medicines: Medicine, **stated: object) -> Content:
     return replace(with_stated(**stated), medicines=medicines, has_list=True)
 
 
-def noted(section: str) -> Content:
-    return with_facts(notes=(entry("note", "N", section=section, text="Home visit"),), diagnoses=(), encounter={})
+def going(*codes: str) -> Content:
+    return with_facts(encounter={"hospitalization": {"dischargeDisposition": {"coding": [{"code": code} for code in codes]}}})
+
+
+def noted(section: str, words: str = "Home visit") -> Content:
+    return with_facts(notes=(entry("note", "N", section=section, text=words),), diagnoses=(), encounter={})
 
 
 def no_answer_about(*kinds: str) -> Content:
@@ -198,6 +202,26 @@ CASES: dict[str, tuple[Content, Content, Content, Content]] = {
         with_list(row(reasonCode=[])),
         with_facts(has_list=False),
     ),
+    "04-destination": (going("54"), with_facts(encounter={}), going(), going("99")),
+    "14-as-needed": (
+        with_list(row(dosage=[{"text": "Two when needed, up to 4 times a day"}])),
+        with_list(row(dosage=[{"text": "Two when required"}])),
+        with_list(row(dosage=[{"asNeededBoolean": True}])),
+        with_facts(has_list=False),
+    ),
+    "15-how-long": (
+        with_list(row("new", dosage=[{"text": "One three times a day for 5 days"}])),
+        with_list(row("new", dosage=[{"text": "One three times a day"}])),
+        with_list(row("new")),
+        with_facts(has_list=False),
+    ),
+    "15-taper-steps": (
+        with_list(row("tapering", dosage=[{"text": "30 mg for 5 days, then 20 mg for 5 days"}])),
+        with_list(row("tapering", dosage=[{"text": "One a day"}])),
+        with_list(row("tapering", dosage=[{"text": ""}])),
+        with_stated(changes=GONE),
+    ),
+    "37-legal": (noted("legal-information"), with_facts(notes=()), noted("clinical-summary"), noted("legal-information", "Not known.")),
     "16-chart-copy": (
         CONTENT,
         with_stated(last_doses={"chart_copy_in_bag": False}),
@@ -528,7 +552,8 @@ def test_an_override_is_said_and_changes_nothing(code):
     said = {"code": code, "promise": "2026-11-28T15:00:00+00:00", "note": "Ama Carer-Test agreed"}
     for rest in ({"plan": GONE, "bag": GONE}, {}):
         plain, overridden = result(with_stated(**rest)), result(with_stated(**rest, override=said))
-        assert replace(overridden, override="") == plain
+        assert replace(overridden, override="", look_again="") == plain
+        assert overridden.look_again == ("2026-11-28T15:00:00+00:00" if plain.gaps else "")
         assert bool(overridden.override) == bool(plain.gaps)
         assert "Ama Carer-Test agreed" in overridden.override or not plain.gaps
 
@@ -569,7 +594,7 @@ def test_a_list_and_a_tick_that_disagree_are_pharmacy_s():
 def test_result_is_plain_json_and_names_its_rule_set():
     told = arthur().gate().to_dict()
     assert dump(told)
-    assert (told["rule_set"], told["rule_set_version"], told["evaluated_at"]) == ("wardpost-default", "2", NOW)
+    assert (told["rule_set"], told["rule_set_version"], told["evaluated_at"]) == ("wardpost-default", "3", NOW)
     assert set(told["gaps"][0]) == {"rule", "row", "title", "state", "owner", "due", "at_once", "what", "why", "closes", "detail"}
 
 

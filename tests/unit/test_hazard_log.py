@@ -9,7 +9,7 @@ ROWS = [line.split(" | ") for line in LOG.splitlines() if line.startswith("| H")
 
 
 def test_every_control_is_shown_by_a_test_that_is_there() -> None:
-    assert len(ROWS) > 20
+    assert len(ROWS) > 30
     for row in ROWS:
         named = re.findall(r"`(tests/[\w/.]+)::(test_\w+)`", row[5])
         assert named, row[0]
@@ -20,8 +20,7 @@ def test_every_control_is_shown_by_a_test_that_is_there() -> None:
 def test_each_hazard_of_the_list_is_named_once() -> None:
     ids = [row[0].removeprefix("| ") for row in ROWS]
     assert len(ids) == len(set(ids))
-    assert {f"H{number:02}" for number in range(1, 21)} - set(ids) == {"H10"}
-    assert "H10" in LOG
+    assert ids == [f"H{number:02}" for number in range(1, len(ids) + 1)]
 
 
 def test_it_says_that_nobody_has_signed() -> None:

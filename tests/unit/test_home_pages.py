@@ -189,6 +189,15 @@ def test_medicines_stand_in_the_order_that_matters_at_two_in_the_morning() -> No
     assert not tree.xpath("//details//h4|//details//dl[@class='alerts']")
 
 
+def test_a_print_is_a_check_list_and_has_no_place_for_a_dose() -> None:
+    """A second chart beside the home's own means double doses (practice.md 3): words and no grid."""
+    (section,) = html.fromstring(page(kit.bundle()).decode()).xpath("//section[@id='medicines']")
+    assert [note.text_content() for note in section.xpath("p[@class='print-only']")] == [
+        "A check list, not a medicines chart. Do not record doses here."
+    ]
+    assert section.xpath(".//table|.//input|.//td") == []
+
+
 def test_a_blank_never_looks_like_none() -> None:
     tree = html.fromstring(page(kit.bundle(allergies=())).decode())
     box = tree.xpath("//dl[@class='alerts']/div[dt='Allergy']")[0]

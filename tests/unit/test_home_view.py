@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from adapters.fhir.clinical import change_of
 from exchange.fhir import codes
+from exchange.fhir.shape import parts
 from exchange.web.home import TransferView, inbox_view, times, transfer_view
 from exchange.web.home.answers import ASK, CANNOT, Tried, mistakes
 from exchange.web.home.facts import Mark, Read, dialled
@@ -124,6 +126,20 @@ def test_medicines_are_grouped_most_dangerous_first_and_none_is_lost() -> None:
     assert len(names) == len(set(names)) == 25
     assert kit.LONG_MEDICINE in names
     assert shown.lead == "25 named here: 17 to give, 8 not to give."
+
+
+def test_a_dose_that_goes_down_is_to_give_with_its_steps_and_comes_back_as_such() -> None:
+    """ITK has no type for it: "amendment" for whoever knows no more, our own code beside it for the page and for a next hospital."""
+    steps = "30 mg for 5 days, then 20 mg for 5 days, then stop"
+    rows = (kit.medicine("1", "Prednisolone 5mg tablets", steps, "tapering", why="Chest.", notes=("Was: nothing",)),)
+    (group,) = view(medicines=rows).medicines.groups
+    facts = {fact.label: fact.value.text for fact in group.cards[0].facts}
+    assert (group.key, group.flag, facts["Steps"], facts["Before hospital"]) == ("tapering", "Tapering", steps, "nothing")
+    assert view(medicines=rows).medicines.lead == "1 named here: 1 to give, 0 not to give."
+    (flag,) = [row["flag"] for e in parts(kit.bundle(medicines=rows), "entry") for row in parts(e, "resource", "entry") if "flag" in row]
+    assert [coding["code"] for coding in parts(flag, "coding")] == ["2", "tapering"]
+    assert change_of(flag) == "tapering"
+    assert change_of({"coding": parts(flag, "coding")[:1]}) == "changed"
 
 
 def test_two_medicines_of_one_name_stay_two() -> None:

@@ -84,7 +84,7 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
         if found.is_back:
             raise Refused("transfer_withdrawn", "This was taken back: there is nothing to fill in.", next_step="Go back to the board.")
         now = exchange.store.read(lambda uow: uow.now)
-        view = ward_page(row_of(found, now), *exchange.look_again(transfer), now, **more)  # type: ignore[arg-type]  # members by name
+        view = ward_page(row_of(found, now), exchange.look_again(transfer), now, **more)  # type: ignore[arg-type]  # members by name
         return pages.html(template, 422 if view.errors else 200, frame=pages.frame(request, who), view=view)
 
     def show_pick(
@@ -146,10 +146,10 @@ def board_router(exchange: Exchange, pages: Pages) -> APIRouter:
             if more := str(form.get("more", "")):
                 return show_form(request, who, transfer, typed=typed, more=more)
             page = show_form(request, who, transfer, typed=typed)  # whose transfer it is, and whether it still asks
-            supplements, directory, _ = exchange.look_again(transfer)
-            newest = supplements[-1].id if supplements else ""
-            before, current = (known_before(supplements, directory, base) for base in (str(form.get("base", "")), newest))
-            filled = read_fields(typed, before)
+            look = exchange.look_again(transfer)
+            newest = look.supplements[-1].id if look.supplements else ""
+            before, current = (known_before(look, base) for base in (str(form.get("base", "")), newest))
+            filled = read_fields(typed, before, who.person.name.text())
             # Sent twice: the second says nothing new. Said by another meanwhile: this person looks at it once more.
             new = {name: value for name, value in filled.content.items() if value != current.get(name)}
             errors = {

@@ -3,33 +3,38 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 from markupsafe import Markup, escape
 
 from exchange.fhir import codes
-from exchange.fhir.stated import Contact, Stated
+from exchange.fhir.stated import Stated
 from exchange.gate.evaluate import GateResult
-from exchange.transfer.assemble import StatedSupplement, merge
+from exchange.gate.facts import Profile, Who
+from exchange.transfer.assemble import merge
+from exchange.transfer.publish import Look
 from exchange.web.board.view import Row
-from exchange.web.board.ward_form import fields_of
+from exchange.web.board.ward_form import USUAL, fields_of, suggested
 from exchange.web.home import times
 from exchange.web.home.view import Gap, read_gaps
 
-SPARE_ROWS = 2
+SPARE_ROWS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the form. `member`: what it states; `asks`: what the gate still wants of it; `told`: its answer in one row."""
+    """One line of the form: `state` gap, done or unasked; `member` what it states; `told` its answer in one row; `asks` what the gate
+    still wants of it; `usual` the words of its one-tap answer."""
 
     letter: str
     member: str
     title: str
-    is_done: bool
+    state: str
     told: str = field(repr=False)
     source: str = field(repr=False)
     asks: tuple[str, ...] = field(repr=False)
+    usual: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +46,23 @@ class WardPage:
     base: str
     steps: tuple[Step, ...]
     more: tuple[Step, ...]
+    unasked: tuple[Step, ...]
     fields: Mapping[str, Markup] = field(repr=False)
     errors: Mapping[str, str]
     error_list: tuple[Mapping[str, str], ...]
     rows: Mapping[str, Sequence[int]]
     critical: tuple[tuple[int, str, str], ...]
-    kinds: Mapping[str, str]
     gaps: tuple[Gap, ...]
     badge_now: str
     elsewhere: tuple[Gap, ...]
     is_letter_only: bool
-    made: str
 
 
 def _changes(stated: Stated) -> str:
     found = stated.changes
     if found is None or not found.lines:
         return "Nothing changed" if found and found.nothing_changed else ""
-    counts = {status: sum(line.status == status for line in found.lines) for status in ("stopped", "held", "new", "changed", "unchanged")}
+    counts = {status: sum(line.status == status for line in found.lines) for status in codes.CHANGES}
     return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
 
 
@@ -94,22 +98,35 @@ def _allergies(stated: Stated) -> str:
     return ", ".join(allergy.agent for allergy in found.list) or (f"None known ({', '.join(found.asked)})" if found.none_known else "")
 
 
-# Letter, member, title, the gate's rules that it answers, its answer in one row. The first six are the letters of practice.md 4.
-LINES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], ...] = (
+class Line(NamedTuple):
+    """A line of the form; `rules` begin the ids of the gate's rules that it answers, `tell` puts its answer in one row."""
+
+    letter: str
+    member: str
+    title: str
+    rules: tuple[str, ...]
+    tell: Callable[[Stated], str]
+
+    def covers(self, rule: str) -> bool:
+        return bool(self.rules) and rule.startswith(self.rules)
+
+
+# The first six are the letters of practice.md 4.
+LINES = tuple(Line(*line) for line in (
     ("a", "full_list_in_letter", "Full medicines list", ("11",),
-     lambda s: {True: "In the signed letter", False: "Not in the signed letter"}.get(s.full_list_in_letter, "")),  # type: ignore[arg-type]
+     lambda s: {True: "In the signed letter", False: "Not in the signed letter"}.get(s.full_list_in_letter, "")),
     ("b", "changes", "Stopped, held, new and changed", ("12",), _changes),
     ("c", "critical", "Critical medicines", ("16-last", "16-kinds", "17", "18", "21", "22"), _critical),
     ("d", "last_doses", "Other last doses", ("16-chart",),
      lambda s: "A copy of the drug chart is in the bag" if s.last_doses and s.last_doses.chart_copy_in_bag else ""),
     ("e", "bag", "The bag", ("19", "20"), _bag),
     ("f", "contact", "Number that answers now", ("07",), _contact),
-    ("g", "allergies", "Allergies", ("10",), _allergies),
-    ("h", "infection", "Infection", ("26",), _infection),
-    ("i", "resuscitation", "Resuscitation form (DNACPR)", ("36",), lambda s: {"yes": "There is a form", "no": "There is no form"}.get(
-        s.resuscitation.form, "") if s.resuscitation else ""),
-    ("j", "nursing", "Skin, lines and daily care", ("27", "28", "33", "34", "35"), lambda s: ", ".join(filter(None, (
+    ("g", "nursing", "Skin, lines and daily care", ("27", "28", "33", "34", "35"), lambda s: ", ".join(filter(None, (
         s.nursing.skin, s.nursing.lines, "the rest as before admission" if s.nursing.same_as_before else ""))) if s.nursing else ""),
+    ("h", "resuscitation", "Resuscitation form (DNACPR)", ("36",), lambda s: {"yes": "There is a form", "no": "There is no form"}.get(
+        s.resuscitation.form, "") if s.resuscitation else ""),
+    ("i", "infection", "Infection", ("26",), _infection),
+    ("j", "allergies", "Allergies", ("10",), _allergies),
     ("k", "person", "Who comes", ("05", "08-gp", "38"), lambda s: ", ".join(filter(None, (
         codes.PERSONS.get(s.person.kind, ""), "end of life" if s.person.end_of_life else "", s.person.gp))) if s.person else ""),
     ("l", "leaving", "The journey", ("03", "42"), lambda s: ", ".join(filter(None, (
@@ -117,78 +134,83 @@ LINES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], ...
     ("m", "plan", "Follow-up and what was given", ("24", "16-given"), lambda s: ", ".join(filter(None, (
         s.plan.follow_up, s.plan.given))) if s.plan else ""),
     ("n", "override", "Send before it is complete", (), lambda s: codes.OVERRIDES[s.override.code] if s.override else ""),
-)  # fmt: skip
+))  # fmt: skip
+
+_TITLES = {line.member: line.title for line in LINES}
 
 
-def known_before(supplements: Sequence[StatedSupplement], directory: Contact | None, base: str) -> dict[str, object]:
+def known_before(look: Look, base: str) -> dict[str, object]:
     """What a form that was opened at Supplement `base` showed: the newest statements up to it, and the directory's number for the ward."""
-    ids = [supplement.id for supplement in supplements]
-    shown = supplements[: ids.index(base) + 1] if base in ids else ()
+    ids = [supplement.id for supplement in look.supplements]
+    shown = look.supplements[: ids.index(base) + 1] if base in ids else ()
     members, _ = merge(shown)
-    if "contact" not in members and directory is not None:
-        members["contact"] = {name: value for name, value in msgspec.to_builtins(directory).items() if value}
+    if "contact" not in members and look.directory is not None:
+        members["contact"] = {name: value for name, value in msgspec.to_builtins(look.directory).items() if value}
     return members
 
 
 def ward_page(
-    row: Row,
-    supplements: Sequence[StatedSupplement],
-    directory: Contact | None,
-    gate: GateResult | None,
-    now: datetime,
-    *,
-    typed: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None,
-    more: str = "",
+    row: Row, look: Look, now: datetime, *, typed: Mapping[str, str] | None = None, errors: Mapping[str, str] | None = None, more: str = ""
 ) -> WardPage:
     """The form of one transfer; with `typed`, as it was posted. `more`: the list, or kind as `critical.insulin`, that gets more rows."""
+    supplements, _, gate, medicines = look
     base = supplements[-1].id if supplements else ""
-    members = known_before(supplements, directory, base)
+    members = known_before(look, base)
     stated, errors = msgspec.convert(members, Stated), dict(errors or {})
-    fields = dict(typed) if typed is not None else fields_of(members)
+    fields = dict(typed) if typed is not None else suggested(fields_of(members), medicines)
     _, said = merge(supplements)
-    steps = tuple(_step(line, stated, members, gate, errors, {name: f"{s.person}, {_when(s.said_at, now)}" for name, s in said.items()})
-                  for line in LINES)  # fmt: skip
+    spoken = {name: f"{s.person}, {times.said(s.said_at, now, short=True)}" for name, s in said.items()}
+    steps = [_step(line, stated, members, gate, errors, spoken) for line in LINES]
     rows = {
         name: _rows(fields, name, SPARE_ROWS * (2 if more == name else 1)) for name in ("changes.lines", "bag.missing", "allergies.list")
     }
     gaps = read_gaps(msgspec.to_builtins(gate), "gaps", row.ward, now) if gate else ()
-    open_steps = sum(not step.is_done for step in steps)
+    open_steps = sum(step.state == "gap" for step in steps)
     return WardPage(
         title=f"{row.name}: " + (f"{open_steps} line{'s'[: open_steps != 1]} to answer" if open_steps else "nothing left to answer"),
         row=row,
         base=base,
-        steps=steps[:6],
-        more=steps[6:],
+        steps=tuple(steps[:6]),
+        more=tuple(step for step in steps[6:] if step.state != "unasked"),
+        unasked=tuple(step for step in steps if step.state == "unasked"),
         fields={name: Markup(escape(value)) for name, value in fields.items()},  # noqa: S704  # escaped here: an input keeps what was typed
         errors=errors,
-        error_list=tuple({"text": words, "href": f"#{name}"} for name, words in errors.items()),
+        error_list=tuple(
+            {"text": f"{_TITLES.get(name.partition('.')[0], '')}: {words}", "href": f"#{name}"} for name, words in errors.items()
+        ),
         rows=rows,
         critical=tuple(_ticks(fields, more.removeprefix("critical."))),
-        kinds=codes.CRITICAL,
         gaps=gaps,
         badge_now=gate.badge if gate else "",
-        elsewhere=tuple(gap for gap in gaps if not any(gap.rule.startswith(line[3]) for line in LINES if line[3])),
-        is_letter_only=bool(gate and gate.profile == "letter only"),
-        made=times.at(now, now),
+        elsewhere=tuple(gap for gap in gaps if not any(line.covers(gap.rule) for line in LINES)),
+        is_letter_only=_is_letter_only(gate),
     )
 
 
-def _when(at: str, now: datetime) -> str:
-    return times.said(at, now, short=True)
+def _step(line: Line, stated: Stated, members: Mapping[str, object], gate: GateResult | None, errors: Mapping[str, str],
+          said: Mapping[str, str]) -> Step:  # fmt: skip
+    """A–f are asked until they are answered or the hospital's list answers them, the rest when the gate asks. A letter-only feed's a–f
+    are always asked: the answers make it more."""
+    open_gaps, warned = ([gap for gap in gaps if line.covers(gap.rule)] for gaps in ((gate.gaps, gate.warnings) if gate else ((), ())))
+    is_first, is_said = line in LINES[:6], line.member in members
+    is_wrong = any(name == line.member or name.startswith(line.member + ".") for name in errors)
+    is_here = gate is not None and not (is_first and _is_letter_only(gate)) and any(
+        came == "met" and line.covers(rule) for rule, came in gate.lines.items())  # fmt: skip
+    is_open = is_wrong or bool(open_gaps) or (is_first and not is_said and not is_here)
+    told = line.tell(stated) or ("The home sees “not given”" if warned else "Came with the papers" if is_here else "")
+    source = said.get(line.member) or ("The ward's directory" if is_said else "The hospital's systems" if is_here and not warned else "")
+    is_unasked = not (is_open or is_said or is_first or (is_here and not warned))
+    usual, answers = USUAL.get(line.member, ("", {}))
+    is_new = gate is not None and Who.NEW_RESIDENT in gate.person.split(", ")  # nothing is "as before" for them
+    if any(name.partition(".")[0] in members for name in answers) or (is_new and "nursing.same_as_before" in answers):
+        usual = ""
+    state = "gap" if is_open else "unasked" if is_unasked else "done"
+    return Step(line.letter, line.member, line.title, state, told, source, tuple(gap.detail or gap.what for gap in open_gaps if is_said),
+                usual)  # fmt: skip
 
 
-def _step(line: tuple[str, str, str, tuple[str, ...], Callable[[Stated], str]], stated: Stated, members: Mapping[str, object],
-          gate: GateResult | None, errors: Mapping[str, str], said: Mapping[str, str]) -> Step:  # fmt: skip
-    letter, member, title, rules, tell = line
-    open_gaps = [gap for gap in (gate.gaps if gate else ()) if rules and gap.rule.startswith(rules)]
-    is_wrong = any(name == member or name.startswith(member + ".") for name in errors)
-    is_asked = member in ("full_list_in_letter", "changes", "critical", "last_doses", "bag", "contact") or bool(open_gaps)
-    is_done = not open_gaps and not is_wrong and (member in members or not is_asked)
-    is_warned = any(rules and gap.rule.startswith(rules) for gap in (gate.warnings if gate else ()))
-    told = tell(stated) or (("The home sees “not given”: say it if you know" if is_warned else "Nothing more is asked") if is_done else "")
-    source = said.get(member) or ("The ward's directory" if member in members else "The hospital's systems")
-    return Step(letter, member, title, is_done, told, source, tuple(gap.detail or gap.what for gap in open_gaps if member in members))
+def _is_letter_only(gate: GateResult | None) -> bool:
+    return gate is not None and gate.profile == Profile.LETTER_ONLY
 
 
 def _rows(fields: Mapping[str, str], name: str, spare: int) -> Sequence[int]:

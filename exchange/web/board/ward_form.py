@@ -5,11 +5,15 @@ for character; "I do not know" says nothing, and a blank row is no row.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from exchange.fhir import codes
+from exchange.fhir.content import Medicine
 from exchange.fhir.shape import part, text, texts
+from exchange.fhir.words import medicine_name
+from exchange.gate.critical import critical_classes
 from exchange.transfer.schema import SchemaIssue, SchemaRefused, schema
 from exchange.transfer.supplement import check_supplement
 from exchange.web.home.times import LONDON
@@ -26,6 +30,15 @@ _NEEDED = {
     "name": "Write who decided it: a prescriber or a pharmacist", "role": "Say whether that is a prescriber or a pharmacist",
     "agent": "Write what the allergy is to", "form": "Say whether there is a form",
     "day": "Write the day", "code": "Say why", "promise": "Write until when the rest comes", "note": "Write who at the home agreed",
+}  # fmt: skip
+# One tap for what is usual, by the member that asks: its words, and what each field then says ("": who ticks it).
+USUAL: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "last_doses": ("Every medicine is in the bag, and a copy of the drug chart", {
+        "last_doses.chart_copy_in_bag": "yes", "bag.nothing_missing": "yes"}),
+    "nursing": ("I checked today: skin intact, all lines and tubes out, no known infection. "
+                "Moving, eating, continence and equipment are as before admission", {
+        "nursing.skin": "Intact, checked today", "nursing.lines": "All out", "nursing.same_as_before": "yes", "nursing.says": "",
+        "infection.status": "none known"}),
 }  # fmt: skip
 _CONTRADICTIONS = {
     "changes.nothing_changed": "You say that nothing changed, and a line below changed",
@@ -70,20 +83,49 @@ def fields_of(content: Content) -> dict[str, str]:
     return found
 
 
+def suggested(fields: Mapping[str, str], medicines: Sequence[Medicine]) -> dict[str, str]:
+    """The form with a row for each medicine of the hospital's list that waits for an answer: whether it changed, or, where its name is
+    critical, its kind. `listed` beside the name says whose suggestion it is: one that nobody answers says nothing."""
+    found = dict(fields)
+    kinds = {value for name, value in fields.items() if name.startswith("critical.") and name.endswith(".class")}
+    for medicine in medicines:
+        name = medicine_name(medicine)
+        rows = [("changes.lines", "")] if not medicine.change else []
+        rows += [("critical", kind) for kind in sorted(critical_classes(name) - kinds) if medicine.change not in codes.NOT_TO_GIVE]
+        for where, kind in rows:
+            at = max((int(key[len(where) + 1 :].partition(".")[0]) for key in found if key.startswith(where + ".")), default=-1) + 1
+            found |= {f"{where}.{at}.medicine": name, f"{where}.{at}.listed": name} | ({f"{where}.{at}.class": kind} if kind else {})
+    return found
+
+
+def _drop_suggestions(now: dict[str, str]) -> None:
+    """A suggested name says nothing where its row says nothing more, or says no."""
+    for mark in [name for name in now if name.endswith(".listed")]:
+        row, listed = mark.rpartition(".")[0], now.pop(mark)
+        said = {name.rpartition(".")[2]: value for name, value in now.items() if name.startswith(row + ".")}
+        if said.get("medicine") == listed and (said.keys() <= {"class", "medicine"} or said.get("present") == "no"):
+            del now[row + ".medicine"]
+
+
 def _clock_of(name: str) -> str:
     """The field of the time that goes with a day's field; "" for every other field."""
     parent, _, last = name.rpartition(".")
     return f"{parent}.{_CLOCKS[last]}" if last in _CLOCKS else ""
 
 
-def read_fields(posted: Mapping[str, str], base: Content) -> Filled:
-    """The Supplement that a posted form makes over what was shown when it was opened."""
+def read_fields(posted: Mapping[str, str], base: Content, by: str = "") -> Filled:
+    """The Supplement that a form posted by somebody makes over what was shown when it was opened."""
     known, was = dict(leaves(base)), fields_of(base)
     now = {name: value.replace("\r\n", "\n") for name, value in posted.items() if value.strip()}
+    _drop_suggestions(now)
     if now.pop("critical.rest", ""):
         now |= _answer_rest(now)
     places: dict[str, str] = {}
     errors: dict[str, str] = {}
+    for usual in [name for name in USUAL if now.pop(f"usual.{name}", "")]:
+        for name, words in USUAL[usual][1].items():
+            if now.setdefault(name, words or by) != words and words:
+                errors[name] = "You tick the usual answer, and another stands here"
 
     def build(rule: Content, path: str, name: str) -> object:
         places[path] = name

@@ -50,10 +50,11 @@ _GROUPS = {
     "held": ("held", "Do not give for now: held", "held", "Held", "do not give for now", "pause"),
     "new": ("new", "New", "new", "New", "", "plus"),
     "changed": ("changed", "Changed", "changed", "Changed", "", "swap"),
+    "tapering": ("tapering", "The dose goes down in steps", "going down", "Tapering", "the dose goes down in steps", "swap"),
     "": ("not-said", "The hospital did not say if this changed", "not said", "Not said", "", "ask"),
     "unchanged": ("unchanged", "Unchanged", "unchanged", "", "", ""),
 }
-_BY_ITK = {change.itk: key for key, change in codes.CHANGES.items() if change.itk}
+_BY_ITK = {change.itk: key for key, change in codes.CHANGES.items() if change.itk and key != "tapering"}
 _BY_STATUS = {"stopped": "stopped", "on-hold": "held"}
 _URGENT = (codes.CRITICAL["time-critical"], codes.CRITICAL["controlled"], codes.CRITICAL["insulin"])
 
@@ -75,8 +76,9 @@ def lines(papers: Papers) -> tuple[Line, ...]:
     change_of: dict[str, str] = {}
     for found in papers.of("List"):
         for entry in each(found, "entry"):
-            flag = dict(codes_of(entry, "flag")).get(codes.CHANGE_SYSTEM, "")
-            change_of[text(papers.follow(entry, "item"), "id")] = _BY_ITK.get(flag, "")
+            flag = dict(codes_of(entry, "flag"))
+            change = flag.get(codes.TAPERING["system"], "") or _BY_ITK.get(flag.get(codes.CHANGE_SYSTEM, ""), "")
+            change_of[text(papers.follow(entry, "item"), "id")] = change
     return tuple(
         Line(change_of.get(text(found, "id"), "") or _BY_STATUS.get(text(found, "status"), ""), found)
         for found in papers.of("MedicationStatement")
@@ -138,10 +140,12 @@ def _card(line: Line, papers: Papers, flags: Sequence[tuple[str, str]], now: dat
             facts.append(Fact("What to do", Value("value", BLISTER if line.change == "stopped" else KEEP)))
             strip: tuple[Fact, ...] = ()
         case _:
-            before = [Fact("Before hospital", value(was))] if was or line.change == "changed" else []
-            facts = [*before, Fact("Now" if before else "Give", give, is_strong=True)]
-            if why or line.change in ("new", "changed"):
-                facts.append(Fact("Why" if line.change == "changed" else "For", value(why, blank=NO_REASON)))
+            is_changed = line.change in ("changed", "tapering")
+            before = [Fact("Before hospital", value(was))] if was or is_changed else []
+            now_is = "Steps" if line.change == "tapering" else "Now" if before else "Give"
+            facts = [*before, Fact(now_is, give, is_strong=True)]
+            if why or is_changed or line.change == "new":
+                facts.append(Fact("Why" if is_changed else "For", value(why, blank=NO_REASON)))
             strip = (Fact("Last given", given), Fact("Next, hospital says", due), supply or Fact("Supply", NOT_RECORDED))
     facts += [Fact(label, value(words)) for label, words in _times_of_use(statement, now)]
     facts += [Fact(_LABELS.get(key, "Note"), value(words)) for key, words in notes.items()]
@@ -156,18 +160,17 @@ def _card(line: Line, papers: Papers, flags: Sequence[tuple[str, str]], now: dat
 
 
 _LABELS = {"restart": "Who restarts it"}
-_KEYS = {"was": "was", "before": "was", "restart": "restart", "restarts": "restart", "who restarts it": "restart"}
 
 
 def _notes(statement: Resource) -> dict[str, str]:
-    """Notes of a statement: `Was: …` and `Restart: …` by their key, others as `note 1`, `note 2` in order."""
+    """Notes of a statement: the first `Was: …` and `Restart: …` by their key, others as `note 1`, `note 2` in order."""
     found: dict[str, str] = {}
-    for number, note in enumerate(each(statement, "note"), 1):
-        words = text(note, "text")
+    for number, words in enumerate((text(note, "text") for note in each(statement, "note")), 1):
         head, colon, rest = words.partition(":")
-        key = _KEYS.get(head.strip().casefold(), "") if colon else ""
+        key = head.strip().casefold() if colon else ""
         if words:
-            found[key if key and key not in found else f"note {number}"] = rest.removeprefix(" ") if key and key not in found else words
+            is_ours = key in ("was", "restart") and key not in found
+            found[key if is_ours else f"note {number}"] = rest.removeprefix(" ") if is_ours else words
     return found
 
 
