@@ -294,7 +294,9 @@ def _say(node: Node, section: Section, narrative: Narrative) -> None:
             continue
         when = each.first("effectiveTime").value()
         section.lines.append(": ".join(said) + (f" ({when})" if when else ""))
-        for part in (each.first("code"), each.first("value"), each.first("interpretationCode")):
+        material = each.first("consumable", "manufacturedProduct", "manufacturedMaterial")
+        told = ("code", "value", "interpretationCode", "doseQuantity")
+        for part in (*map(each.first, told), material.first("code"), material.first("name")):
             for key in ("displayName", "value", "unit", TEXT):
                 if part.value(key):
                     part.claims[key] = Claim(Outcome.NARRATIVE, "Composition.section.text")
