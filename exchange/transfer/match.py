@@ -8,9 +8,9 @@ import msgspec
 
 from exchange.fhir.draft import Draft, SourceKind
 from exchange.fhir.json import dump
-from exchange.model import HoldKind
+from exchange.model import HoldKind, SubmissionState
 from exchange.ports import UnitOfWork
-from exchange.records import Sealed, Stay
+from exchange.records import Sealed, Stay, Submission
 
 NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
 LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
@@ -123,8 +123,11 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = N
         if not found:
             return _new_stay(uow, sender_org, said)
         known = read_identity(found[0].identity)
-        if _conflict(known, said):
-            return Mismatch(HoldKind.IDENTITY, _conflict(known, said), found[0])
+        if code := _conflict(known, said):
+            if not draft.event.startswith("ADT") or _has_feed(uow, found[0]):
+                return Mismatch(HoldKind.IDENTITY, code, found[0])
+            set_aside_all(uow, found[0], code)
+            return _learn(uow, uow.replace(found[0], nhs_number=None, local_id=None), Identity(), said)
         return _learn(uow, found[0], known, said, draft.kind is SourceKind.CANCEL_DISCHARGE)
     named = uow.get(Stay, linked) if linked else None
     if named is not None:
@@ -143,6 +146,16 @@ def match(uow: UnitOfWork, sender_org: str, draft: Draft, linked: str | None = N
         # The feed of the visit owns name and period, whichever comes first: a document fills only what is blank.
         return _learn(uow, candidates[0].stay, candidates[0].known, _blanks(candidates[0].known, said))
     return _new_stay(uow, sender_org, said)
+
+
+def _has_feed(uow: UnitOfWork, stay: Stay) -> bool:
+    """Whether an ADT message says who this is: until one does, documents alone founded the stay, and none of them owns the identity."""
+    return any(row.event.startswith("ADT") for row in uow.find(Submission, stay_id=stay.id, state=SubmissionState.READ))
+
+
+def set_aside_all(uow: UnitOfWork, stay: Stay, code: str) -> None:
+    """What was read of a stay whose visit says another person: kept beside it, part of nothing until somebody has looked."""
+    uow.update(Submission, {"state": SubmissionState.HELD, "reason": code}, stay_id=stay.id, state=SubmissionState.READ)
 
 
 class OfPerson(NamedTuple):

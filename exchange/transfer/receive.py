@@ -9,7 +9,7 @@ from exchange.model import Caller, Environment, HoldKind, SubmissionState, Trans
 from exchange.ports import UnitOfWork
 from exchange.records import DataKey, Hold, Organisation, Stay, Submission, Transfer, Work
 from exchange.transfer.candidates import names_address, postcodes_in
-from exchange.transfer.match import Identity, Mismatch, earlier_documents, identity_of, match, match_person
+from exchange.transfer.match import Identity, Mismatch, earlier_documents, identity_of, match, match_person, set_aside_all
 from exchange.transfer.transfers import open_possible, withdraw
 
 
@@ -105,7 +105,7 @@ def _join(uow: UnitOfWork, stay: Stay, other: Stay, conflict: str) -> None:
         withdraw(uow, transfer, stay, "sign_gone")
         resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "the stay was joined with its visit")
     if conflict:
-        uow.update(Submission, {"state": SubmissionState.HELD, "reason": conflict}, stay_id=other.id, state=SubmissionState.READ)
+        set_aside_all(uow, other, conflict)
     for kind in (Submission, Transfer, Hold):
         uow.update(kind, {"stay_id": stay.id}, stay_id=other.id)
     uow.delete(DataKey, owner_kind="stay", owner_id=other.id)

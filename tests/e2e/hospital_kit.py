@@ -251,8 +251,8 @@ class Judge:
     def _fate(self, name: str, message: dict, row: Submission, hold: Hold | None, may_leave: bool) -> None:
         is_read_today = message["kind"].startswith(("ADT^A01", "ADT^A02", "ADT^A03", "ADT^A08", "ADT^A1", "MDM", "ORM", "RDE", "RDS"))
         match message["fate"]:
-            # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too.
-            case "used" if (
+            # The truth marks a wrong birth date as held for leavers only; kept aside it is right for others, too. Never of the feed's own.
+            case "used" if not message["kind"].startswith("ADT") and (
                 row.reason == "birth_date_differs" and "wrong_birth_date" in self.stays[message["stay"]]["quirks"] and not may_leave
             ):
                 self.figures["… a wrong birth date of somebody who goes nowhere, kept aside"] += 1

@@ -1,9 +1,16 @@
 """Match: which contradictions count, and which days a stay covers."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from exchange.cli.demo_story import admission, letter, people
 from exchange.fhir.draft import Draft, SourceKind
-from exchange.transfer.match import Identity, _conflict, _covers, identity_of
+from exchange.model import HoldKind
+from exchange.records import Stay, Submission
+from exchange.transfer.match import Identity, _conflict, _covers, identity_of, read_identity
+from tests.app_kit import HOME, kit
 
 
 @pytest.mark.parametrize(
@@ -57,3 +64,32 @@ def test_a_period_that_is_taken_back_is_no_text() -> None:
         Draft("hl7v2", "ADT^A13", SourceKind.FACTS, "1", visit_id="V1", encounter={"period": {"start": "2026-11-10", "end": None}})
     )
     assert (found.start, found.end) == ("2026-11-10", "")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("right", "wrong", "code"), [("19380514", "19380515", "birth_date_differs"), ("9990000018", "9990000026", "nhs_number_differs")]
+)
+def test_the_feed_founds_the_identity_and_a_letter_in_conflict_is_held(
+    tmp_path: Path, is_first: bool, right: str, wrong: str, code: str
+) -> None:
+    """Whichever comes first: the visit's own messages are read, the letter of the same visit waits, nothing leaves."""
+    with kit(tmp_path) as found:
+        person = replace(people(found.clock())[0], number="9990000018", born="19380514")
+        document = letter(person, found.clock.at).replace(right.encode(), wrong.encode())
+        feed = [admission(person, found.clock.at), admission(person, found.clock.at, "A08")]
+        for message in [document, *feed] if is_first else [*feed, document]:
+            found.send(message)
+            found.drain()
+        found.exchange.confirm_site(person.visit, HOME, found.worker)
+        found.drain()
+        rows = found.exchange.store.read(lambda uow: uow.find(Submission))
+        assert {(row.event[:3], str(row.state), row.reason) for row in rows} == {("ADT", "read", ""), ("MDM", "held", code)}
+        assert [hold.code for hold in found.exchange.list_holds() if hold.kind is HoldKind.IDENTITY] == [code]
+        assert found.exchange.poll(found.caller())[0] == []
+        (stay,) = found.exchange.store.read(lambda uow: uow.find(Stay))
+        known = read_identity(stay.identity)
+        assert (known.nhs_number, known.birth_date) == ("9990000018", "1938-05-14")
+        by_number = found.exchange.store.read(lambda uow: uow.find(Stay, nhs_number=uow.indexes("nhs_number", "", "9990000018")))
+        assert [one.id for one in by_number] == [stay.id]
+        assert found.findings() == []
