@@ -143,6 +143,7 @@ def rules_shadow(
 @rules.command("diff")
 def rules_diff(
     old: Annotated[Path, typer.Argument(help="What `wardpost rules list --format json` printed of another version.", exists=True)],
+    form: Format = "text",
 ) -> None:
     """What differs between another version's rules and these. Exit 1 when something does."""
     from exchange.errors import Refused
@@ -156,9 +157,17 @@ def rules_diff(
         step = "Give a file that `wardpost rules list --format json` printed."
         raise Refused("rules_file", "This file holds no rules.", next_step=step)
     now = {text(rule, "id"): rule for rule in parts(_as_json(), "rules")}
-    lines = [f"+ {name}" for name in now if name not in before] + [f"- {name}" for name in before if name not in now]
-    for name in now:
-        changed = [member for member in now[name] if name in before and before[name].get(member) != now[name][member]]
-        lines += [f"~ {name} {member}: {before[name].get(member)} → {now[name][member]}" for member in changed]
-    print("\n".join(lines) or "the same rules")
-    sys.exit(bool(lines))
+    told: list[dict[str, object]] = [{"rule": name, "change": "added"} for name in now if name not in before]
+    told += [{"rule": name, "change": "removed"} for name in before if name not in now]
+    for name in (name for name in now if name in before):
+        told += [{"rule": name, "change": member, "was": before[name].get(member), "now": value}
+                 for member, value in now[name].items() if before[name].get(member) != value]  # fmt: skip
+    if form == "json":
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        signs = {"added": "+ {rule}", "removed": "- {rule}"}
+        print(
+            "\n".join(signs.get(str(each["change"]), "~ {rule} {change}: {was} → {now}").format(**each) for each in told)
+            or "the same rules"
+        )
+    sys.exit(bool(told))
