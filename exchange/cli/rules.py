@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.door import By, Data, service, show
-from exchange.fhir.codes import NOT_SENT
-from exchange.fhir.shape import part, parts, spoken, text
+from exchange.fhir.shape import joined, part, parts, spoken, text
 from exchange.gate.evaluate import NOT_ASKED
 from exchange.gate.rows import SOURCES, not_yet_evaluated, rows_of
 from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES, STRICT, Rule
@@ -57,14 +56,13 @@ def explained(gate: Mapping[str, object]) -> Iterator[str]:
     yield f"{badge}  (profile: {profile}; rules: {rule_set} {version}; looked at {at})"
     if words := text(gate, "override"):
         yield words
-    gaps = {text(gap, "rule"): (kind, gap) for kind in ("gaps", "warnings") for gap in parts(gate, kind)}
+    beside = {NOT_ASKED: ": this hospital does not send this"} | {text(gap, "rule"): " (not counted)" for gap in parts(gate, "warnings")}
+    gaps = {text(gap, "rule"): gap for gap in (*parts(gate, "gaps"), *parts(gate, "warnings"))}
     for rule, came in part(gate, "lines").items():
-        is_warning = rule in gaps and gaps[rule][0] == "warnings"
-        yield f"  {rule:21} {NOT_SENT if came == NOT_ASKED else came}{' (not given; not counted)' if is_warning else ''}"
-        if rule in gaps:
-            _, gap = gaps[rule]
+        yield f"  {rule:21} {came}{beside.get(rule) or beside.get(str(came), '')}"
+        if gap := gaps.get(rule):
             due = "at once" if gap.get("at_once") else f"by {spoken(text(gap, 'due'))}"
-            yield f"  {'':21} {'. '.join(filter(None, (text(gap, 'what'), text(gap, 'detail'))))}"
+            yield f"  {'':21} {joined('. ', text(gap, 'what'), text(gap, 'detail'))}"
             yield f"  {'':21} {text(gap, 'owner')}, {due}: {text(gap, 'closes')}"
 
 
