@@ -4,6 +4,7 @@ One hospital with a feed for each gate profile; all people at once, so that they
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -384,8 +385,15 @@ def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Pa
         assert made.status(easy)["badge"] == OK
         assert sorted(gap["rule"] for gap in made.status(hard)["gaps"]) == ["05-who-comes", "07-medicines-line", "24-follow-up"]
         assert made.status(hard)["rule_set"] == f"wardpost-strict {RULE_SET_VERSION}"
-        command = [WARDPOST, "rules", "shadow", "--format", "json", "--data", str(kit.settings.data)]
-        told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+        command = [WARDPOST, "rules", "shadow", "--data", str(kit.settings.data), "--format"]
+        shown = subprocess.run(
+            [*command, "text"], capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "COLUMNS": "200"}
+        ).stdout
+        assert ["24-follow-up", "2", "0", "0", "no"] in [line.replace("│", " ").split() for line in shown.splitlines()]
+        command.append("json")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
         assert told["24-follow-up"] == {"transfers": 2, "answered": 0, "overridden": 0, "may_count": False}
         assert told["03-leaving-time"] == {"transfers": 2, "answered": 2, "overridden": 0, "may_count": True}
         assert told["14-as-needed"]["transfers"] == 0  # these feeds are not asked

@@ -57,6 +57,7 @@ class WardPage:
     badge_now: str
     elsewhere: tuple[Gap, ...]
     is_letter_only: bool
+    made: str
 
 
 def _changes(changes: Changes) -> str:
@@ -158,6 +159,7 @@ def ward_page(
         badge_now=gate.badge if gate else "",
         elsewhere=tuple(gap for gap in gaps if not any(line.covers(gap.rule) for line in LINES)),
         is_letter_only=_is_letter_only(gate),
+        made=times.at(now, now),
     )
 
 
