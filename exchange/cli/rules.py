@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.cli.door import By, Data, service, show
-from exchange.fhir.codes import NOT_SENT
-from exchange.fhir.shape import part, parts, spoken, text
+from exchange.fhir.shape import joined, part, parts, spoken, text
 from exchange.gate.evaluate import NOT_ASKED
 from exchange.gate.rows import SOURCES, not_yet_evaluated, rows_of
 from exchange.gate.rules import RULE_SET, RULE_SET_VERSION, RULES, STRICT, Rule
@@ -57,14 +56,13 @@ def explained(gate: Mapping[str, object]) -> Iterator[str]:
     yield f"{badge}  (profile: {profile}; rules: {rule_set} {version}; looked at {at})"
     if words := text(gate, "override"):
         yield words
-    gaps = {text(gap, "rule"): (kind, gap) for kind in ("gaps", "warnings") for gap in parts(gate, kind)}
+    beside = {NOT_ASKED: ": this hospital does not send this"} | {text(gap, "rule"): " (not counted)" for gap in parts(gate, "warnings")}
+    gaps = {text(gap, "rule"): gap for gap in (*parts(gate, "gaps"), *parts(gate, "warnings"))}
     for rule, came in part(gate, "lines").items():
-        is_warning = rule in gaps and gaps[rule][0] == "warnings"
-        yield f"  {rule:21} {NOT_SENT if came == NOT_ASKED else came}{' (not given; not counted)' if is_warning else ''}"
-        if rule in gaps:
-            _, gap = gaps[rule]
+        yield f"  {rule:21} {came}{beside.get(rule) or beside.get(str(came), '')}"
+        if gap := gaps.get(rule):
             due = "at once" if gap.get("at_once") else f"by {spoken(text(gap, 'due'))}"
-            yield f"  {'':21} {'. '.join(filter(None, (text(gap, 'what'), text(gap, 'detail'))))}"
+            yield f"  {'':21} {joined('. ', text(gap, 'what'), text(gap, 'detail'))}"
             yield f"  {'':21} {text(gap, 'owner')}, {due}: {text(gap, 'closes')}"
 
 
@@ -143,6 +141,7 @@ def rules_shadow(
 @rules.command("diff")
 def rules_diff(
     old: Annotated[Path, typer.Argument(help="What `wardpost rules list --format json` printed of another version.", exists=True)],
+    form: Format = "text",
 ) -> None:
     """What differs between another version's rules and these. Exit 1 when something does."""
     from exchange.errors import Refused
@@ -156,9 +155,17 @@ def rules_diff(
         step = "Give a file that `wardpost rules list --format json` printed."
         raise Refused("rules_file", "This file holds no rules.", next_step=step)
     now = {text(rule, "id"): rule for rule in parts(_as_json(), "rules")}
-    lines = [f"+ {name}" for name in now if name not in before] + [f"- {name}" for name in before if name not in now]
-    for name in now:
-        changed = [member for member in now[name] if name in before and before[name].get(member) != now[name][member]]
-        lines += [f"~ {name} {member}: {before[name].get(member)} → {now[name][member]}" for member in changed]
-    print("\n".join(lines) or "the same rules")
-    sys.exit(bool(lines))
+    told: list[dict[str, object]] = [{"rule": name, "change": "added"} for name in now if name not in before]
+    told += [{"rule": name, "change": "removed"} for name in before if name not in now]
+    for name in (name for name in now if name in before):
+        told += [{"rule": name, "change": member, "was": before[name].get(member), "now": value}
+                 for member, value in now[name].items() if before[name].get(member) != value]  # fmt: skip
+    if form == "json":
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    else:
+        signs = {"added": "+ {rule}", "removed": "- {rule}"}
+        print(
+            "\n".join(signs.get(str(each["change"]), "~ {rule} {change}: {was} → {now}").format(**each) for each in told)
+            or "the same rules"
+        )
+    sys.exit(bool(told))

@@ -149,11 +149,12 @@ def find_stay(uow: UnitOfWork, text: str, org: str) -> Stay:
 def judge_again(uow: UnitOfWork) -> int:
     """Ask for a new look at each published transfer whose last 24 hours began, or whose promise passed, since its gate was evaluated;
     how many. Only then can the passing of time alone change a result. A look that finds nothing new makes no version."""
-    first = (uow.now - JUDGED_FOR).date().isoformat()
+    first, soon = ((uow.now + delta).date().isoformat() for delta in (-JUDGED_FOR, timedelta(days=2)))
     asked = 0
     for transfer in uow.find(Transfer, state=TransferState.PUBLISHED, leaving_on__ge=first):
         newest = newest_version(uow, transfer)
-        again = json.loads(newest.gate.open()).get("look_again", "") if newest else ""
+        may_change = newest is not None and (newest.missing or transfer.leaving_on[:10] <= soon)  # else the seal stays closed
+        again = json.loads(newest.gate.open()).get("look_again", "") if newest and may_change else ""
         if again and datetime.fromisoformat(again) <= uow.now:
             enqueue(uow, "publish", transfer.id)
             asked += 1

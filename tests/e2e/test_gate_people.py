@@ -4,6 +4,7 @@ One hospital with a feed for each gate profile; all people at once, so that they
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -59,6 +60,8 @@ BLOOD_THINNER = ticks("anticoagulant", medicine=APIXABAN, next_due="20:00", in_b
 MORPHINE = [*ticks("opioid", medicine="Morphine 10mg/ml ampoules", next_due="when in pain", in_bag=True)[:3],
             *ticks("controlled", medicine="Morphine 10mg/ml ampoules", next_due="when in pain", in_bag=True)[3:]]  # fmt: skip
 INSULIN = ticks("insulin", medicine="Insulin glargine 100 units/ml", next_due="22:00", in_bag=True, note="Pen; district nurse gives it")
+SENNA = "Senna 7.5mg tablets"
+DMD = {SENNA: "321154009"}
 HELD = {"medicine": "Metformin 500mg tablets", "status": "held", "reason": "Kidney function"}
 
 
@@ -190,9 +193,9 @@ class Ward:
         self.send(case.feed, admitted.encode())
         self.send(case.feed, mine(letter(base, now)))
         if case.medicines:
-            head = "nhs_number,birth_date,visit_number,checked_by,checked_at,medicine,directions,status,reason"
+            head = "nhs_number,birth_date,visit_number,checked_by,checked_at,medicine,directions,status,reason,code"
             who = f"{number},{base.born[:4]}-{base.born[4:6]}-{base.born[6:]},{visit},Priya Pharmacist-Test,2026-11-27T15:10"
-            rows = [f"{who},{name},One a day,{status},{reason}" for name, status, reason in case.medicines]
+            rows = [f"{who},{name},One a day,{status},{reason},{DMD.get(name, '')}" for name, status, reason in case.medicines]
             self.send(case.feed, "\n".join([head, *rows]).encode(), "text/csv")
         self.found.kit.drain()
         self.transfers[case.name] = self.post("/transfers/confirm", {"stay": visit, "site": HOME}, 200)["transfer"]
@@ -340,12 +343,12 @@ def test_a_broken_promise_goes_to_the_discharge_contact(tmp_path: Path) -> None:
 
 def test_what_two_systems_say_of_a_medicine_is_shown_both_ways_and_is_pharmacys(tmp_path: Path) -> None:
     """The chart's system records a dose after the ward's last one, the pharmacy's a supply of what the ward says is not in the bag.
-    They join the list's row by exact text; a dose by another route joins nothing."""
+    One joins the list's row by exact text, one by dm+d code; what has neither joins nothing."""
     with api(tmp_path) as found:
         made, kit = Ward(found), found.kit
         ticked = ticks("anticoagulant", medicine=APIXABAN, next_due="20:00", in_bag=True, note="Irregular heartbeat")
-        told = said(changes=GONE, critical=ticked, bag={"items": 1, "missing": [{"medicine": "Senna 7.5mg tablets"}]})
-        case = Case("x", "STR", "", supplements=(told,), medicines=((APIXABAN, "unchanged", ""), ("Senna 7.5mg tablets", "unchanged", "")))
+        told = said(changes=GONE, critical=ticked, bag={"items": 1, "missing": [{"medicine": SENNA}]})
+        case = Case("x", "STR", "", supplements=(told,), medicines=((APIXABAN, "unchanged", ""), (SENNA, "unchanged", "")))
         made.play(904, case)
         base = people(kit.clock.at)[1]
         head, _, pid, *_ = admission(base, kit.clock.at).decode().replace(base.number, number_of(904)).split("\r")
@@ -353,7 +356,8 @@ def test_what_two_systems_say_of_a_medicine_is_shown_both_ways_and_is_pharmacys(
         for kind, rows in (
             ("RAS^O17^RAS_O17", ("ORC|RE|O1|F1", f"RXA|0|1|20261127150000||^{APIXABAN}|1|tablet", "RXR|PO^Oral^HL70162",
                                  "ORC|RE|O2|F2", "RXA|0|1|20261127160000||^Heparin|1|dose")),
-            ("RDS^O13^RDS_O13", ("ORC|RE|O3|D1", "RXD|1|^Senna 7.5mg tablets|202611271200|14|tablet")),
+            ("RDS^O13^RDS_O13", ("ORC|RE|O3|D1", f"RXD|1|{DMD[SENNA]}^SENNA TAB^DMD|202611271200|14|tablet",
+                                 "ORC|RE|O4|D2", "RXD|1|^SENNA TAB|202611271300|99|tablet")),
         ):  # fmt: skip
             made.send("STR", "\r".join([head.replace("ADT^A01^ADT_A01", kind).replace("A01-", kind[:3]), pid, visit, *rows]).encode())
         kit.drain()
@@ -366,6 +370,7 @@ def test_what_two_systems_say_of_a_medicine_is_shown_both_ways_and_is_pharmacys(
         assert "NOT in the bag. No plan yet." in page
         assert "14 tablet" in page
         assert "Heparin" not in page
+        assert "99 tablet" not in page
 
 
 def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Path) -> None:
@@ -380,8 +385,15 @@ def test_the_strict_policy_counts_more_and_is_tried_in_shadow_first(tmp_path: Pa
         assert made.status(easy)["badge"] == OK
         assert sorted(gap["rule"] for gap in made.status(hard)["gaps"]) == ["05-who-comes", "07-medicines-line", "24-follow-up"]
         assert made.status(hard)["rule_set"] == f"wardpost-strict {RULE_SET_VERSION}"
-        command = [WARDPOST, "rules", "shadow", "--format", "json", "--data", str(kit.settings.data)]
-        told = json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+        command = [WARDPOST, "rules", "shadow", "--data", str(kit.settings.data), "--format"]
+        shown = subprocess.run(
+            [*command, "text"], capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "COLUMNS": "200"}
+        ).stdout
+        assert ["24-follow-up", "2", "0", "0", "no"] in [line.replace("│", " ").split() for line in shown.splitlines()]
+        command.append("json")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
         assert told["24-follow-up"] == {"transfers": 2, "answered": 0, "overridden": 0, "may_count": False}
         assert told["03-leaving-time"] == {"transfers": 2, "answered": 2, "overridden": 0, "may_count": True}
         assert told["14-as-needed"]["transfers"] == 0  # these feeds are not asked

@@ -244,6 +244,9 @@ def test_the_heading_counts_lines_and_names_what_the_form_cannot_answer(tmp_path
         worker = sign_in(found, found.kit.worker)
         page = found.http.get(f"/board/{transfer}/ward", headers=worker).text
         assert ": 6 lines to answer</h1>" in page
+        assert "<strong>1 missing</strong>. Due at once." in page
+        assert "Asked when a to f are answered" in page
+        assert "Page made Friday 27 November" in page
         assert "This hospital sends a letter only" in page
         assert "Missing, and not answered in this form:" in page
         assert "NHS number, name and date of birth" in page

@@ -43,6 +43,8 @@ def test_show_and_diff(tmp_path: Path) -> None:
     changed = RUN.invoke(app, ["rules", "diff", str(file)])
     assert changed.exit_code == 1
     assert changed.stdout.splitlines() == ["+ 02-site", "- 99-gone", "~ 01-identity owner: nobody → discharge contact"]
+    told = json.loads(RUN.invoke(app, ["rules", "diff", str(file), "--format", "json"]).stdout)
+    assert told[2] == {"rule": "01-identity", "change": "owner", "was": "nobody", "now": "discharge contact"}
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ WARD = {"name": "Ward 6", "phone": "01632 960101"}
     ("profile", "named"),
     [
         ({"gate_profile": "best"}, "gate_profile"),
+        ({"gate_policy": "soft"}, "gate_policy"),
         ({"reading": {"zone": "Europe/Nowhere"}}, "reading.zone"),
         ({"reading": {"zone": "../../etc/passwd"}}, "reading.zone"),
         ({"reading": {"country": "Elsewhere"}}, "reading.country"),

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from markupsafe import Markup, escape
 
 from exchange.fhir import codes
-from exchange.fhir.stated import Stated
+from exchange.fhir.shape import joined
+from exchange.fhir.stated import Bag, Changes, Stated
 from exchange.gate.evaluate import GateResult
 from exchange.gate.facts import Profile, Who
 from exchange.transfer.assemble import merge
@@ -56,86 +57,60 @@ class WardPage:
     badge_now: str
     elsewhere: tuple[Gap, ...]
     is_letter_only: bool
+    made: str
 
 
-def _changes(stated: Stated) -> str:
-    found = stated.changes
-    if found is None or not found.lines:
-        return "Nothing changed" if found and found.nothing_changed else ""
-    counts = {status: sum(line.status == status for line in found.lines) for status in codes.CHANGES}
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+def _changes(changes: Changes) -> str:
+    said = [line.status for line in changes.lines]
+    counted = ", ".join(f"{said.count(status)} {status}" for status in codes.CHANGES if status in said)
+    return counted or ("Nothing changed" if changes.nothing_changed else "")
 
 
-def _critical(stated: Stated) -> str:
-    named = [line.medicine for line in stated.critical or () if line.present]
-    return ", ".join(dict.fromkeys(named)) or ("None of these" if stated.critical else "")
-
-
-def _bag(stated: Stated) -> str:
-    bag = stated.bag
-    if bag is None:
-        return ""
-    words = (f"{bag.items} items" if bag.items is not None else "", f"supply for {bag.shortest_supply_days} days or more"
-             if bag.shortest_supply_days is not None else "", f"seal {bag.controlled.seal}" if bag.controlled.seal else "",
-             "nothing missing" if bag.nothing_missing else f"{len(bag.missing)} missing, planned" if bag.missing else "")  # fmt: skip
-    return ", ".join(filter(None, words))
-
-
-def _contact(stated: Stated) -> str:
-    found = stated.contact
-    return ", ".join(filter(None, (found.phone, found.who, found.hours))) if found else ""
-
-
-def _infection(stated: Stated) -> str:
-    found = stated.infection
-    return ": ".join(filter(None, (found.status.capitalize(), found.text))) if found else ""
-
-
-def _allergies(stated: Stated) -> str:
-    found = stated.allergies
-    if found is None:
-        return ""
-    return ", ".join(allergy.agent for allergy in found.list) or (f"None known ({', '.join(found.asked)})" if found.none_known else "")
+def _bag(bag: Bag) -> str:
+    return joined(
+        ", ", f"{bag.items} items" if bag.items is not None else "",
+        f"supply for {bag.shortest_supply_days} days or more" if bag.shortest_supply_days is not None else "",
+        f"seal {bag.controlled.seal}" if bag.controlled.seal else "",
+        "nothing missing" if bag.nothing_missing else f"{len(bag.missing)} missing, planned" if bag.missing else "",
+    )  # fmt: skip
 
 
 class Line(NamedTuple):
-    """A line of the form; `rules` begin the ids of the gate's rules that it answers, `tell` puts its answer in one row."""
+    """A line of the form; `rules` begin the ids of the gate's rules that it answers, `tell` puts its member's answer in one row."""
 
     letter: str
     member: str
     title: str
     rules: tuple[str, ...]
-    tell: Callable[[Stated], str]
+    tell: Callable[[Any], str]
 
     def covers(self, rule: str) -> bool:
         return bool(self.rules) and rule.startswith(self.rules)
 
 
 # The first six are the letters of practice.md 4.
-LINES = tuple(Line(*line) for line in (
-    ("a", "full_list_in_letter", "Full medicines list", ("11",),
-     lambda s: {True: "In the signed letter", False: "Not in the signed letter"}.get(s.full_list_in_letter, "")),
-    ("b", "changes", "Stopped, held, new and changed", ("12",), _changes),
-    ("c", "critical", "Critical medicines", ("16-last", "16-kinds", "17", "18", "21", "22"), _critical),
-    ("d", "last_doses", "Other last doses", ("16-chart",),
-     lambda s: "A copy of the drug chart is in the bag" if s.last_doses and s.last_doses.chart_copy_in_bag else ""),
-    ("e", "bag", "The bag", ("19", "20"), _bag),
-    ("f", "contact", "Number that answers now", ("07",), _contact),
-    ("g", "nursing", "Skin, lines and daily care", ("27", "28", "33", "34", "35"), lambda s: ", ".join(filter(None, (
-        s.nursing.skin, s.nursing.lines, "the rest as before admission" if s.nursing.same_as_before else ""))) if s.nursing else ""),
-    ("h", "resuscitation", "Resuscitation form (DNACPR)", ("36",), lambda s: {"yes": "There is a form", "no": "There is no form"}.get(
-        s.resuscitation.form, "") if s.resuscitation else ""),
-    ("i", "infection", "Infection", ("26",), _infection),
-    ("j", "allergies", "Allergies", ("10",), _allergies),
-    ("k", "person", "Who comes", ("05", "08-gp", "38"), lambda s: ", ".join(filter(None, (
-        codes.PERSONS.get(s.person.kind, ""), "end of life" if s.person.end_of_life else "", s.person.gp))) if s.person else ""),
-    ("l", "leaving", "The journey", ("03", "42"), lambda s: ", ".join(filter(None, (
-        s.leaving.window, s.leaving.transport, s.leaving.escort))) if s.leaving else ""),
-    ("m", "plan", "Follow-up and what was given", ("24", "16-given"), lambda s: ", ".join(filter(None, (
-        s.plan.follow_up, s.plan.given))) if s.plan else ""),
-    ("n", "override", "Send before it is complete", (), lambda s: codes.OVERRIDES[s.override.code] if s.override else ""),
-))  # fmt: skip
-
+LINES = (
+    Line("a", "full_list_in_letter", "Full medicines list", ("11",), lambda a: "In the signed letter" if a else "Not in the signed letter"),
+    Line("b", "changes", "Stopped, held, new and changed", ("12",), _changes),
+    Line("c", "critical", "Critical medicines", ("16-last", "16-kinds", "17", "18", "21", "22"),
+         lambda c: ", ".join(dict.fromkeys(line.medicine for line in c if line.present)) or ("None of these" if c else "")),
+    Line("d", "last_doses", "Other last doses", ("16-chart",),
+         lambda d: "A copy of the drug chart is in the bag" if d.chart_copy_in_bag else ""),
+    Line("e", "bag", "The bag", ("19", "20"), _bag),
+    Line("f", "contact", "Number that answers now", ("07",), lambda f: joined(", ", f.phone, f.who, f.hours)),
+    Line("g", "nursing", "Skin, lines and daily care", ("27", "28", "33", "34", "35"),
+         lambda g: joined(", ", g.skin, g.lines, "the rest as before admission" if g.same_as_before else "")),
+    Line("h", "resuscitation", "Resuscitation form (DNACPR)", ("36",),
+         lambda h: {"yes": "There is a form", "no": "There is no form"}.get(h.form, "")),
+    Line("i", "infection", "Infection", ("26",), lambda i: joined(": ", i.status.capitalize(), i.text)),
+    Line("j", "allergies", "Allergies", ("10",), lambda j: joined(", ", *(one.agent for one in j.list)) or (
+         f"None known ({', '.join(j.asked)})" if j.none_known else "")),
+    Line("k", "person", "Who comes", ("05", "08-gp", "38"),
+         lambda k: joined(", ", codes.PERSONS.get(k.kind, ""), "end of life" if k.end_of_life else "", k.gp)),
+    Line("l", "leaving", "The journey", ("03", "42"), lambda j: joined(", ", j.window, j.transport, j.escort)),
+    Line("m", "plan", "Follow-up and what was given", ("24", "16-given"), lambda m: joined(", ", m.follow_up, m.given)),
+    Line("n", "override", "Send before it is complete", (), lambda n: codes.OVERRIDES[n.code]),
+)  # fmt: skip
 _TITLES = {line.member: line.title for line in LINES}
 
 
@@ -184,6 +159,7 @@ def ward_page(
         badge_now=gate.badge if gate else "",
         elsewhere=tuple(gap for gap in gaps if not any(line.covers(gap.rule) for line in LINES)),
         is_letter_only=_is_letter_only(gate),
+        made=times.at(now, now),
     )
 
 
@@ -197,7 +173,10 @@ def _step(line: Line, stated: Stated, members: Mapping[str, object], gate: GateR
     is_here = gate is not None and not (is_first and _is_letter_only(gate)) and any(
         came == "met" and line.covers(rule) for rule, came in gate.lines.items())  # fmt: skip
     is_open = is_wrong or bool(open_gaps) or (is_first and not is_said and not is_here)
-    told = line.tell(stated) or ("The home sees “not given”" if warned else "Came with the papers" if is_here else "")
+    answer = getattr(stated, line.member)
+    told = (line.tell(answer) if answer is not None else "") or (
+        "The home sees “not given”" if warned else "Came with the papers" if is_here else ""
+    )
     source = said.get(line.member) or ("The ward's directory" if is_said else "The hospital's systems" if is_here and not warned else "")
     is_unasked = not (is_open or is_said or is_first or (is_here and not warned))
     usual, answers = USUAL.get(line.member, ("", {}))

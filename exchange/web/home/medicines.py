@@ -55,7 +55,6 @@ _GROUPS = {
     "unchanged": ("unchanged", "Unchanged", "unchanged", "", "", ""),
 }
 _BY_ITK = {change.itk: key for key, change in codes.CHANGES.items() if change.itk and key != "tapering"}
-_BY_STATUS = {"stopped": "stopped", "on-hold": "held"}
 _URGENT = (codes.CRITICAL["time-critical"], codes.CRITICAL["controlled"], codes.CRITICAL["insulin"])
 
 
@@ -80,7 +79,7 @@ def lines(papers: Papers) -> tuple[Line, ...]:
             change = flag.get(codes.TAPERING["system"], "") or _BY_ITK.get(flag.get(codes.CHANGE_SYSTEM, ""), "")
             change_of[text(papers.follow(entry, "item"), "id")] = change
     return tuple(
-        Line(change_of.get(text(found, "id"), "") or _BY_STATUS.get(text(found, "status"), ""), found)
+        Line(change_of.get(text(found, "id"), "") or codes.STATUS_MEANS.get(text(found, "status"), ""), found)
         for found in papers.of("MedicationStatement")
     )
 
