@@ -156,17 +156,17 @@ class Exchange:
     def _read(self, piece: Work) -> "Future[None]":
         """accept → read → match: bytes become facts of a Stay, or a Hold, or "not used"; done once that is durable."""
 
-        def fetch(uow: UnitOfWork) -> tuple[Submission, Sender]:
+        def fetch(uow: UnitOfWork) -> tuple[Submission, Sender, bytes]:
             submission = uow.get(Submission, piece.subject_id)
             sender = uow.get(Sender, submission.sender_id) if submission else None
             if submission is None or sender is None:
                 raise NotFound("submission", "There is no such submission.", next_step="Run: wardpost fsck")
-            return submission, sender
+            return submission, sender, raw_bytes(submission)
 
-        submission, sender = self.store.read(fetch)
+        submission, sender, raw = self.store.read(fetch)
         profile = parse_profile(sender.profile)
         try:
-            draft = self.readers.read(raw_bytes(submission), profile.reading)
+            draft = self.readers.read(raw, profile.reading)
         except Unreadable as problem:
             code = problem.code
             return self.store.submit(lambda uow: hold_unreadable(uow, piece, submission, code))

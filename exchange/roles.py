@@ -6,6 +6,7 @@ time, the others stand by; clock: what is due by the hour, the sweeper, and noti
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,7 @@ from exchange.records import Sender
 log = structlog.get_logger("wardpost.roles")
 _POLL_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
+_FEW, _REST_SECONDS = 16, 0.02
 _CLOCK_SECONDS = 60.0
 _NOTICES_SECONDS = 15.0
 _HEARING_SECONDS = 0.5
@@ -78,6 +80,8 @@ class Loop:
                 log.error("loop_failed", loop=self._name, error=type(problem).__name__, code=getattr(problem, "code", ""))
                 done, failures = 0, failures + 1
                 LOOP_FAILED.labels(self._name).inc()
+            if 0 < done < _FEW:  # each round has commits of its own: what comes singly is soon taken together
+                time.sleep(_REST_SECONDS)
             if not done:
                 self._wake.wait(max(self._pause, min(_LONGEST_PAUSE_SECONDS, _POLL_SECONDS * 2**failures) if failures else 0))
 

@@ -11,8 +11,8 @@ from exchange.errors import WardpostError
 from exchange.fhir.r4.number import number
 
 MAX_DEPTH = 64
-# A bracket, or a whole string (also one that never ends), so that no bracket inside counts. Possessive: 20 MB take no stack.
-_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
+# All that is no bracket: whole strings (also one that never ends) and what lies between. Possessive: 20 MB take no stack.
+_NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[^"\[{\]}]++', re.DOTALL)
 MAX_DIGITS = 1_000  # far beyond any measure; thousands of digits cost whoever computes with them
 
 
@@ -102,13 +102,10 @@ def _refuse_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    for found in _BRACKETS.finditer(text):
-        if found[0] in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise JsonRefused(f"Nested more than {MAX_DEPTH} deep.")
-        elif found[0] in "]}":
-            depth -= 1
+    for bracket in _NO_BRACKETS.sub("", text):
+        depth += 1 if bracket in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise JsonRefused(f"Nested more than {MAX_DEPTH} deep.")
 
 
 def dump(value: object) -> bytes:

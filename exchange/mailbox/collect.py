@@ -16,7 +16,7 @@ from exchange.transfer.match import PartLabel, Summary, read_label, read_summary
 from exchange.transfer.transfers import emit
 
 _SEEN_STEP = timedelta(minutes=1)
-# Who was to leave longer ago stands in the pages of the past: a home's list is as long as its week, not as its history.
+# What came and who was to leave longer ago stands in the pages of the past: a list is as long as two weeks, not as its history.
 NEAR = timedelta(days=14)
 MOST_UNREAD, PAST_ROWS = 200, 30
 
@@ -133,8 +133,11 @@ def home_list(uow: UnitOfWork, org: str, earlier: int) -> HomeList:
     """The newest papers that nobody has read, the transfers of these days, and page `earlier` (from 0) of those before, newest first."""
     unread = {"recipient_org": org, "state": DeliveryState.CURRENT, "opened_at": None}
     back = {"recipient_org": org, "state": DeliveryState.WITHDRAWN, "withdrawal_seen_at": None}
-    horizon = (uow.now - NEAR).date().isoformat()
+    since = uow.now - NEAR
+    horizon = since.date().isoformat()
     fresh = [row for which in (unread, back) for row in uow.find(Delivery, order="-opened_at,-change", limit=MOST_UNREAD, **which)]  # type: ignore[arg-type]
+    # Who came lately belongs here whatever is known of the day: it may be unknown, or wrong.
+    fresh += uow.find(Delivery, order="updated_at", recipient_org=org, updated_at__ge=since)
     near = {row.transfer_id for row in fresh} | {row.id for row in uow.find(Transfer, recipient_org=org, leaving_on__ge=horizon)}
     gone = uow.find(
         Transfer, order="-leaving_on,-id", limit=PAST_ROWS + 1, offset=PAST_ROWS * earlier, recipient_org=org, leaving_on__lt=horizon

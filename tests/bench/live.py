@@ -159,7 +159,7 @@ def fill(uow: UnitOfWork, many: int) -> None:
     """Deliveries as they stand in a mailbox when they were read long ago. Their parts hold nothing: nobody can open them."""
     mailbox = uow.lock(Mailbox, HOME)
     assert mailbox is not None
-    mark, at = mailbox.last_change, mailbox.last_updated_at or uow.now
+    mark, at = mailbox.last_change, mailbox.last_updated_at or uow.now - timedelta(days=30)
     read = {"collected_at": uow.now, "opened_at": uow.now, "opened_by": "x"}
     for n in range(mark, mark + many):
         mark, at = n + 1, at + timedelta(milliseconds=1)

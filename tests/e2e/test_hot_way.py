@@ -100,6 +100,22 @@ def test_the_list_shows_these_days_and_the_past_page_by_page(tmp_path: Path) -> 
         assert service.exchange.store.read(lambda uow: uow.count(Transfer)) == 72
 
 
+def test_who_came_lately_stands_in_the_list_even_with_a_day_long_past_or_unknown(tmp_path: Path) -> None:
+    with kit(tmp_path) as service:
+        service.exchange.store.write(lambda uow: fill(uow, 3))
+        transfer = service.story()
+        service.exchange.open_version(service.caller(), transfer)
+        for day in ("", "2026-11", "2026-01-05"):
+            service.exchange.store.write(lambda uow, day=day: uow.update(Transfer, {"leaving_on": day}, id=transfer))  # type: ignore[misc]
+            found, _ = service.exchange.home_list(service.caller())
+            assert {item.transfer.id for item in found.near} == {transfer}
+            assert len(found.past) == 3
+        service.clock.forward(days=15)
+        found, _ = service.exchange.home_list(service.caller())
+        assert found.near == []
+        assert len(found.past) == 4
+
+
 def test_an_address_is_looked_up_by_its_postcode() -> None:
     home = Organisation(HOME, "Sample Meadow", "home", "1 Rehearsal Row", "Testmouth", "NM4 7QA")
     for words in (
