@@ -104,7 +104,8 @@ def evaluate(facts: GateInput, rules: Sequence[Rule] = RULES) -> GateResult:
             lines[rule.id] = f"asked by {rule.asks_with}"
         else:
             lines[rule.id] = verdict.state.value
-            found[force or rule.force or "STOP"][rule.id] = _gap(rule, facts, verdict, promise if is_broken else None)
+            force = force or rule.force or "STOP"
+            found[force][rule.id] = _gap(rule, facts, verdict, promise if is_broken and force == "STOP" else None)
     gaps, warnings = (tuple(found[force].values()) for force in ("STOP", "WARN"))
     badge = f"{len(gaps)} missing" if gaps else "letter only" if profile is Profile.LETTER_ONLY else "papers complete"
     not_asked = tuple(rule for rule, line in lines.items() if line == NOT_ASKED)
@@ -139,7 +140,7 @@ def _force(rule: Rule, facts: GateInput) -> Force:
 
 def last_day_begins(content: Content) -> datetime | None:
     """When 24 hours are left; of a day without a time the midnight before the day before, for midnight is no time (practice.md 2)."""
-    return _moment(expected_of(content), -1)
+    return _moment(expected_of(content), -1, -1)
 
 
 def promised_until(content: Content) -> datetime | None:
@@ -147,15 +148,15 @@ def promised_until(content: Content) -> datetime | None:
     return _moment(content.stated.override.promise, 0, 1) if content.stated.override else None
 
 
-def _moment(said: str, days: int, days_of_day: int | None = None) -> datetime | None:
-    """A FHIR date or dateTime moved by days (a date by others, to its midnight in London); None: it is none."""
+def _moment(said: str, days: int, days_of_a_date: int) -> datetime | None:
+    """A FHIR dateTime, or a date's midnight in London, moved by days; None: it is none."""
     try:
         found = datetime.fromisoformat(said)
     except ValueError:
         return None
     if len(said) > 10:
         return found + timedelta(days=days)
-    return found.replace(tzinfo=LONDON) + timedelta(days=days if days_of_day is None else days_of_day)
+    return found.replace(tzinfo=LONDON) + timedelta(days=days_of_a_date)
 
 
 def expected_of(content: Content) -> str:

@@ -106,6 +106,7 @@ def test_a_conflict_about_a_dose_or_a_supply_opens_its_rule_for_pharmacy(parts: 
 def test_no_override_turns_anything_green(parts: set[str], profile: Profile, override: dict[str, str]) -> None:
     plain, overridden = judged(parts, profile), judged(parts, profile, override=override)
     assert (overridden.badge, overridden.lines, overridden.not_asked) == (plain.badge, plain.lines, plain.not_asked)
+    assert overridden.warnings == plain.warnings
     is_broken = override["promise"] != "2026-11-28" and plain.gaps
     assert {gap.owner for gap in overridden.gaps} == ({"discharge contact"} if is_broken else {gap.owner for gap in plain.gaps})
     assert bool(overridden.override) == bool(plain.gaps)
