@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exchange.check.issue import Severity
-from exchange.check.look import items
+from exchange.check.look import has, items
 from exchange.check.plan import Bound, Element
 from exchange.check.report import Report, Where
 from exchange.check.terminology import GRAMMAR, UCUM, ValueSet
@@ -82,6 +82,10 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
             "system-relative",
         )
     if not isinstance(code, str):
+        if codes is not None and not has(found, "code"):
+            report.say(
+                "error", "code-invalid", where, f"A coding of {system} needs a code of it; words alone go without it", "code-missing"
+            )
         return
     if (grammar := GRAMMAR.get(system)) is not None:
         if not grammar(code):

@@ -96,6 +96,12 @@ TWINS: list[tuple[str, str, Any, Any]] = [
     ("code-unknown", "Patient.maritalStatus.coding[0]", *(
         patient(maritalStatus={"coding": [{"system": HL7 + "v3-MaritalStatus", "code": code}]}) for code in ("ZZ", "M")
     )),
+    ("code-missing", "Patient.maritalStatus.coding[0]", *(
+        patient(maritalStatus={"coding": [{"system": HL7 + "v3-MaritalStatus", "display": "x"} | code]}) for code in ({}, {"code": "M"})
+    )),
+    ("code-missing", "Patient.maritalStatus.coding[0]", *(
+        patient(maritalStatus={"coding": [{"system": system, "display": "x"}]}) for system in (HL7 + "v3-MaritalStatus", "http://snomed.info/sct")
+    )),
     ("system-relative", "Patient.meta.tag[0].system", *(patient(meta={"tag": [{"system": f"{start}//x", "code": "y"}]}) for start in ("", "http:"))),
     ("reference-form", "Patient.managingOrganization.reference", *(
         patient(managingOrganization={"reference": f"urn:uuid:0b1e5a3c{gap}-5a5f-4c0e-9f1a-0d6c2a3b4c5d"}) for gap in ("\t", "")
