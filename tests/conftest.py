@@ -47,12 +47,18 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
 
 
 @pytest.fixture
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """One that wants TLS and a login by SCRAM."""
+    yield from _brokers(tmp_path_factory, 1, secure=True)
+
+
+@pytest.fixture
 def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     yield from _brokers(tmp_path_factory, 3)
 
 
-def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int) -> Iterator[Brokers]:
-    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count)
+def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int, secure: bool = False) -> Iterator[Brokers]:
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count, secure)
     try:
         brokers.start()
         yield brokers

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Apache Kafka (KRaft) on loopback, from Maven's jars on Java 17: for development and tests, without Docker.
 #
-#   kafka.sh start FOLDER [BROKERS]   1 (default) or 3 brokers; prints host:port,... ; starts again what is down, data kept
-#   kafka.sh stop FOLDER              stops them; the data stay in FOLDER
+#   kafka.sh start FOLDER [BROKERS [secure]]   1 (default) or 3 brokers; prints host:port,... ; starts again what is down, data kept
+#   kafka.sh stop FOLDER                       stops them; the data stay in FOLDER
 #
+# secure: clients come by TLS (FOLDER/ca.pem vouches) and log in by SCRAM-SHA-512, as `wardpost` with FOLDER/password (mode 600).
 # FOLDER/1/pid … are the brokers' process ids. Exit 3: Java 17 or the jars cannot be had here, and why.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,11 +46,33 @@ choose_ports() {
     done
 }
 
+# An authority, one certificate for all brokers (they share an address), and a password: made once, the authority's key thrown away.
+secure() {
+    [ -e "$folder/broker.pem" ] && return
+    local work
+    work=$(umask 077 && mktemp -d "$folder/make.XXXXXX")
+    openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj "/CN=Wardpost local authority" -keyout "$work/ca.key" -out "$folder/ca.pem" 2>/dev/null
+    openssl req -newkey rsa:2048 -nodes -subj "/CN=localhost" -keyout "$work/key" -out "$work/request" 2>/dev/null
+    echo "subjectAltName=IP:127.0.0.1,DNS:localhost" >"$work/names"
+    openssl x509 -req -in "$work/request" -CA "$folder/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -CAserial "$work/serial" -days 3650 \
+        -extfile "$work/names" -out "$work/certificate" 2>/dev/null
+    (umask 077 && openssl rand -hex 16 >"$folder/password" && cat "$work/key" "$work/certificate" >"$work/broker.pem")
+    mv "$work/broker.pem" "$folder/broker.pem"
+    rm -r "$work"
+}
+
 configure() { # ID
-    local id=$1 replicas=1 in_sync=1 flush=1 voters=""
+    local id=$1 replicas=1 in_sync=1 flush=1 voters="" protocol=PLAINTEXT login=() more=""
     if [ "$brokers" = 3 ]; then replicas=3 in_sync=2 flush=9223372036854775807; fi
     for n in $(seq "$brokers"); do voters+="${voters:+,}$n@127.0.0.1:$((base + 6 + n))"; done
     mkdir -p "$folder/$id"
+    if [ "$is_secure" ]; then
+        protocol=SASL_SSL login=(--add-scram "SCRAM-SHA-512=[name=wardpost,password=$(cat "$folder/password")]")
+        more="sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location=$folder/broker.pem"
+    fi
     # One broker alone flushes every record, so that acks=all also outlives a power cut; three rely on each other.
     cat >"$folder/$id/server.properties" <<TEXT
 process.roles=broker,controller
@@ -57,7 +80,7 @@ node.id=$id
 controller.quorum.voters=$voters
 listeners=CLIENT://127.0.0.1:$((base + id)),BETWEEN://127.0.0.1:$((base + 3 + id)),CONTROLLER://127.0.0.1:$((base + 6 + id))
 advertised.listeners=CLIENT://127.0.0.1:$((base + id)),BETWEEN://127.0.0.1:$((base + 3 + id))
-listener.security.protocol.map=CLIENT:PLAINTEXT,BETWEEN:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:$protocol,BETWEEN:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BETWEEN
 controller.listener.names=CONTROLLER
 log.dirs=$folder/$id/data
@@ -80,6 +103,7 @@ num.network.threads=2
 num.io.threads=2
 background.threads=2
 log.cleaner.dedupe.buffer.size=16777216
+$more
 TEXT
     cat >"$folder/$id/log4j2.properties" <<TEXT
 status=warn
@@ -93,13 +117,14 @@ rootLogger.appenderRef.file.ref=FILE
 TEXT
     [ -e "$folder/$id/data/meta.properties" ] ||
         java -Xmx128m -cp "$jars/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$folder/$id/server.properties" \
-            >"$folder/$id/format.log" 2>&1 || { cat "$folder/$id/format.log" >&2; exit 1; }
+            "${login[@]}" >"$folder/$id/format.log" 2>&1 || { cat "$folder/$id/format.log" >&2; exit 1; }
 }
 
 start() {
     get_jars
     [ -e "$folder/base" ] || choose_ports
     base=$(cat "$folder/base")
+    [ -z "$is_secure" ] || secure
     local id addresses="" tries
     for id in $(seq "$brokers"); do
         pid_of "$id" >/dev/null && continue
@@ -134,12 +159,12 @@ stop() {
     done
 }
 
-[ $# -ge 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
-brokers=${3:-1}
-case $1,$brokers in
-    start,[13]) start ;;
+brokers=${3:-1} is_secure=${4:-}
+case $1,$brokers,$is_secure in
+    start,[13], | start,[13],secure) start ;;
     stop,*) stop ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -7,7 +7,7 @@ event by its id. Hence no Kafka transactions, and a guard for everything that ai
   what is too large is refused before it is sent;
 - an idempotent send never gives up when a broker freezes: the patience is ours;
 - stopping flushes first, and may wait for ever: it is given a moment, then the parts are closed;
-- a refused SCRAM login comes as KeyError: it is named;
+- why nobody could be connected to is logged and kept from us: one broker is asked again, so that a refused login is named;
 - a consumer may stand still after its broker came back: one that makes no progress although there is more is made anew.
 """
 
@@ -25,7 +25,8 @@ from typing import Any, TypeVar, cast
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import CommitFailedError, KafkaConnectionError, KafkaError, SaslAuthenticationFailed, TopicAlreadyExistsError, for_code
 from aiokafka.helpers import create_ssl_context
 
 from exchange.errors import Conflict, Refused, Unavailable
@@ -57,11 +58,16 @@ class KafkaAccess:
     ca_file: str = ""
 
     def options(self) -> dict[str, Any]:
+        """Raises Refused `bus_certificate` when the authority's file cannot be used."""
         options: dict[str, Any] = {"bootstrap_servers": self.servers.split(",")}
         if self.user:
             options |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": self.user, "sasl_plain_password": self.password}
         if self.ca_file:
-            context = create_ssl_context(cafile=self.ca_file)
+            try:
+                context = create_ssl_context(cafile=self.ca_file)
+            except OSError:  # ssl's own errors are such
+                step = "WARDPOST_KAFKA_CA_FILE is a PEM file that the service may read."
+                raise Refused("bus_certificate", "The file of the brokers' authority cannot be used.", next_step=step) from None
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             options["ssl_context"] = context
         options["security_protocol"] = ("SASL_" if self.user else "") + ("SSL" if self.ca_file else "PLAINTEXT")
@@ -84,7 +90,7 @@ class KafkaBus:
     def __init__(
         self, access: KafkaAccess, *, topic: str = TOPIC, session_seconds: float = 10.0, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        self._access, self._topic = access, topic
+        self._options, self._topic = access.options(), topic
         self._session_ms, self._patience = int(session_seconds * 1000), patience_seconds
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wardpost-kafka", daemon=True)
@@ -134,7 +140,7 @@ class KafkaBus:
             async with asyncio.timeout(self._patience):
                 if self._producer is None:
                     await self._make_topic()
-                    self._producer = AIOKafkaProducer(**self._access.options(), **PRODUCER)
+                    self._producer = AIOKafkaProducer(**self._options, **PRODUCER)
                     await self._producer.start()
                 sent = [
                     await self._producer.send(self._topic, event.body.encode(), event.key.encode(), headers=headers_of(event))
@@ -194,7 +200,7 @@ class KafkaBus:
             group_id=f"wardpost.{group}",
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=self._session_ms // 4,
-            **self._access.options(),
+            **self._options,
             **CONSUMER,
         )
         self._readers[group] = _Reader(consumer, time.monotonic())
@@ -230,7 +236,7 @@ class KafkaBus:
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(**self._access.options(), request_timeout_ms=5000)
+        admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=5000)
         try:
             await admin.start()
             yield admin
@@ -256,15 +262,32 @@ class KafkaBus:
         with self._starting:
             if self._thread.ident is None:
                 self._thread.start()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._or_why(work), self._loop)
         try:
             return future.result(seconds + self._patience)
-        except KeyError as problem:
-            step = "Check WARDPOST_KAFKA_USER and its password."
-            raise Refused("bus_login", "The Kafka login was refused.", next_step=step) from problem
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as problem:
             future.cancel()
-            raise Unavailable("bus_away", "Kafka did not answer.", next_step="Nothing is lost; it is tried again.") from problem
+            step = "Nothing is lost; it is tried again. If they run: WARDPOST_KAFKA_USER and WARDPOST_KAFKA_CA_FILE may be wanted."
+            raise Unavailable("bus_away", "The Kafka brokers did not answer.", next_step=step) from problem
+
+    async def _or_why(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it. Raises Refused `bus_login` or `bus_certificate` when that is why no connection came about."""
+        try:
+            return await work
+        except KafkaConnectionError:
+            host, port, _ = collect_hosts(self._options["bootstrap_servers"])[0]
+            try:
+                async with asyncio.timeout(self._patience / 4):
+                    (await create_conn(host, port, **{k: v for k, v in self._options.items() if k != "bootstrap_servers"})).close()
+            except (SaslAuthenticationFailed, KeyError) as problem:  # KeyError: a SCRAM refusal in its older form
+                step = "Check WARDPOST_KAFKA_USER and WARDPOST_KAFKA_PASSWORD_FILE."
+                raise Refused("bus_login", "The Kafka login was refused.", next_step=step) from problem
+            except ssl.SSLCertVerificationError as problem:
+                step = "Check WARDPOST_KAFKA_CA_FILE, and that the broker's certificate names the host of WARDPOST_KAFKA."
+                raise Refused("bus_certificate", "The Kafka broker's certificate is not vouched for.", next_step=step) from problem
+            except (KafkaError, OSError):
+                pass  # no more is known than before
+            raise
 
 
 async def _closed(work: Coroutine[Any, Any, object]) -> bool:

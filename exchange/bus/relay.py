@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from exchange.errors import Conflict
+from exchange.errors import Conflict, WardpostError
 from exchange.ports import Bus, BusMessage, FailPoints, Store, UnitOfWork
 from exchange.records import Lease, OutboxEvent
 
@@ -21,7 +21,12 @@ def relay_once(store: Store, bus: Bus, fail: FailPoints, holder: str = "") -> in
         return 0
     events = store.read(lambda uow: uow.find(OutboxEvent, order="key,sequence", limit=_BATCH, state="new"))
     fail("relay.before_publish")
-    bus.publish([BusMessage.of(event) for event in events])
+    try:
+        bus.publish([BusMessage.of(event) for event in events])
+    except WardpostError:
+        # What keeps this process from the bus, a wrong password for one, need not keep the next.
+        store.write(lambda uow: uow.update(Lease, {"until": uow.now}, id="relay", holder=holder))
+        raise
     fail("relay.after_publish")
 
     def mark(uow: UnitOfWork) -> None:

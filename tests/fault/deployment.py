@@ -92,6 +92,7 @@ class Deployment:
         self.service = Service(folder, more_environ={"WARDPOST_DATABASE": database, "WARDPOST_KAFKA": servers})
         self.watched = folder / "in"
         self.processes: dict[str, BaseProcess] = {}
+        self.ports: dict[str, int] = {}
         self.worker = ""
 
     @property
@@ -127,9 +128,9 @@ class Deployment:
             exchange.bus.close()
             exchange.store.close()
 
-    def start(self, role: str, fate: Fate | None = None, name: str = "") -> None:
-        port = self.service.port if role == "api" else free_port()
-        environ = {**self.service.environ, "WARDPOST_PORT": str(port), "TOPIC": f"wardpost.test.{self.service.folder.name}"}
+    def start(self, role: str, fate: Fate | None = None, name: str = "", **environ: str) -> None:
+        self.ports[name or role] = port = self.service.port if role == "api" else free_port()
+        environ = {**self.service.environ, "WARDPOST_PORT": str(port), "TOPIC": f"wardpost.test.{self.service.folder.name}", **environ}
         arguments = (role, environ, self.log(name or role), fate or Fate())
         self.processes[name or role] = process = forks.Process(target=live, args=arguments, daemon=True)
         process.start()
@@ -138,6 +139,11 @@ class Deployment:
         for role in RunRole:
             self.start(role)
         wait_until(lambda: self.service.http("GET", "/ready")[0] == 200 and self.service.is_listening(), "the deployment", 40)
+
+    def ready(self, name: str) -> tuple[int, str]:
+        """The status of a process's /ready, and what it says of the bus; (0, "") when it does not answer."""
+        status, _, body = Service(self.service.folder, self.ports[name]).http("GET", "/ready")
+        return status, json.loads(body)["bus"] if body else ""
 
     def is_at_rest(self) -> bool:
         status, _, body = self.service.http("GET", "/ready")

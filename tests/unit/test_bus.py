@@ -1,6 +1,6 @@
 """The relay and the table bus: nothing left behind, nothing twice, the offset never back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +9,10 @@ import pytest
 from exchange.bus.relay import relay_once
 from exchange.bus.table import TableBus
 from exchange.cli.demo_story import admission, people
+from exchange.errors import Unavailable
 from exchange.mailbox.deliver import GROUP, deliver
 from exchange.model import DeliveryState, HoldKind
-from exchange.ports import Store, UnitOfWork, no_fail_points
+from exchange.ports import BusMessage, Store, UnitOfWork, no_fail_points
 from exchange.records import AuditEvent, BusOffset, Delivery, Hold, Mailbox, OutboxEvent, Stay
 from exchange.transfer import transfers
 from exchange.wiring import open_exchange
@@ -72,6 +73,21 @@ def test_an_event_with_a_lower_number_that_commits_later_is_published(store: Sto
     assert relay_once(store, bus, no_fail_points) == 1
     assert keys(bus) == [(7, "VZZ01"), (1, "VZZ02")]
     assert relay_once(store, bus, no_fail_points) == 0
+
+
+def test_a_relay_that_the_bus_refuses_makes_way_for_another_one(store: Store) -> None:
+    emit(store, "VZZ01", 1)
+    bus, refused = TableBus(store), TableBus(store)
+
+    def refuse(events: Sequence[BusMessage]) -> None:
+        raise Unavailable("bus_away", "", next_step="")
+
+    refused.publish = refuse  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        relay_once(store, refused, no_fail_points, "one")
+    assert relay_once(store, bus, no_fail_points, "two") == 1
+    emit(store, "VZZ01", 2)
+    assert relay_once(store, bus, no_fail_points, "one") == 0, "two is at it"
 
 
 def test_events_of_one_mailbox_keep_their_order(store: Store) -> None:
