@@ -11,7 +11,7 @@ from adapters.cda.results import result
 from adapters.cda.sections import Narrative, Section
 from adapters.cda.source import MAX_NEAR, NOTHING, TEXT, Claim, Node
 from adapters.cda.types import amount, concept, status_concept, table, take_moment
-from adapters.hl7v2.types import put, put_moment
+from adapters.common import put, put_moment
 from exchange.fhir.codes import NO_KNOWN, SCT
 from exchange.fhir.draft import Entry, Outcome, Resource
 from exchange.fhir.shape import concept_text, parts, spoken

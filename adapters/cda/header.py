@@ -18,8 +18,8 @@ from adapters.cda.types import (
     take_moment,
     telecom,
 )
-from adapters.hl7v2.tables import national
-from adapters.hl7v2.types import NHS_NUMBER, THO, UK_CORE, display_name, put, put_moment
+from adapters.common import THO, UK_CORE, display_name, national, put, put_moment
+from exchange.fhir.codes import NHS_NUMBER
 from exchange.fhir.draft import Entry, LetterStatus, Outcome, ReadingProfile, Resource, Sign, Unreadable
 from exchange.fhir.shape import instant_key
 

@@ -6,7 +6,7 @@ of the coded values, each character for character, so that no dose is only in a 
 
 from adapters.cda.source import TEXT, Node
 from adapters.cda.types import Resolve, amount, concept, quantity, table, take_moment
-from adapters.hl7v2.types import put, put_moment
+from adapters.common import put, put_moment
 from exchange.fhir.draft import Resource
 from exchange.fhir.shape import concept_text, instant_key, spoken
 

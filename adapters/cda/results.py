@@ -5,7 +5,7 @@ A value stands as its type allows; what FHIR has no form for stands in words, ch
 
 from adapters.cda.source import TEXT, Node
 from adapters.cda.types import Resolve, amount, concept, quantity, take_moment
-from adapters.hl7v2.types import put, put_moment
+from adapters.common import put, put_moment
 from exchange.fhir.draft import Resource
 from exchange.fhir.shape import concept_text
 

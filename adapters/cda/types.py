@@ -3,24 +3,17 @@
 Every function claims what it uses, with the path that it was given; what it does not use is listed as not carried.
 """
 
-import json
 import re
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
+from collections.abc import Callable
+from functools import partial
 
 from adapters.cda.source import TEXT, Claim, Node
-from adapters.hl7v2.tables import national
-from adapters.hl7v2.types import NHS_NUMBER, THO, Moment, nhs_number, put, read_time
-from exchange.fhir.codes import SCT, URI
+from adapters.common import DMD, LOCAL_PATIENT, LOCAL_PRACTITIONER, THO, UCUM, Moment, code_table, national, nhs_number, put, read_time
+from exchange.fhir.codes import NHS_NUMBER, SCT, URI
 from exchange.fhir.draft import Outcome, Resource
 from exchange.fhir.r4.number import number
 from exchange.fhir.r4.ucum import is_ucum
 
-DMD = "https://dmd.nhs.uk"
-UCUM = "http://unitsofmeasure.org"
-LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
-LOCAL_PRACTITIONER = "https://fhir.nhs.uk/Id/local-practitioner-identifier"
 # A SNOMED CT concept of the UK drug extension (namespace 1000001) is a dm+d code.
 _DMD_CODE = re.compile(r"\d+1000001(?:10)\d", re.ASCII)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
@@ -28,17 +21,7 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?", re.ASCII)
 _SHORT_OFFSET = re.compile(r"[+-]\d\d", re.ASCII)
 # Resolves `#id` to the words in the narrative; "" when there are none or they are not one and the same.
 Resolve = Callable[[Node], str]
-
-
-@cache
-def _tables() -> dict[str, dict[str, str]]:
-    found = json.loads(files("fhir_profiles").joinpath("maps/cda.json").read_text("utf-8"))["tables"]
-    return {name: table["map"] for name, table in found.items()}
-
-
-def table(name: str) -> Mapping[str, str]:
-    """The map of this name; see `source` in fhir_profiles/maps/cda.json for where it comes from."""
-    return _tables()[name]
+table = partial(code_table, "cda")
 
 
 def take_moment(node: Node, path: str, zone: str) -> Moment | None:

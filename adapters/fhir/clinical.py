@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from adapters.fhir.carry import Carrier, notes
 from adapters.fhir.narrative import has_words, plain
-from adapters.fhir.source import Claim, Found, Node, Source
+from adapters.fhir.source import Claim, Found, Node, Source, table
 from adapters.fhir.stu3 import extension_name
-from adapters.fhir.tables import table
 from exchange.fhir.codes import CHANGE_SYSTEM, CHANGES, SECTIONS, STATUS_MEANS, STOPPED_LIST, TAPERING
 from exchange.fhir.draft import Entry, Outcome
 from exchange.fhir.shape import codes_of, concept_text, part, parts, text

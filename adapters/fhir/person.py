@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from adapters.fhir.carry import Carrier
-from adapters.fhir.source import Claim, Found, Node, Source, first_identifier
-from adapters.fhir.tables import table
+from adapters.fhir.source import Claim, Found, Node, Source, first_identifier, table
 from exchange.fhir.codes import NHS_NUMBER
 from exchange.fhir.draft import Entry, Outcome, ReadingProfile, Sign, Unreadable
 from exchange.fhir.shape import is_nhs_number, part, parts, text

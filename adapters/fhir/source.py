@@ -7,8 +7,10 @@ Whoever reads a value claims it; `Source.items` lists every value once at the en
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
+from adapters.common import code_table
 from exchange.fhir.draft import Item, Outcome, Unreadable
 from exchange.fhir.json import JsonRefused, load_strict
 from exchange.fhir.r4.xml import XmlRefused
@@ -16,6 +18,7 @@ from exchange.fhir.r4.xml import read as read_xml
 from exchange.fhir.shape import part, parts, text
 
 Node = dict[str, object]
+table = partial(code_table, "fhir")
 MAX_VALUES = 200_000
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NO_PLACE = "has no place in the document; stands in the letter"

@@ -6,13 +6,12 @@ ITK3 documents, and bundles that somebody converted by half, go the same way. Do
 import re
 from collections.abc import Callable, Iterator
 
-from adapters.fhir.source import UUID, Claim, Found, Node, Source
-from adapters.fhir.tables import national_system, table
+from adapters.common import DMD, national
+from adapters.fhir.source import UUID, Claim, Found, Node, Source, table
 from exchange.fhir.codes import HL7, PROFILE, SCT, URI
 from exchange.fhir.draft import Outcome
 from exchange.fhir.shape import part, parts, text
 
-DMD = "https://dmd.nhs.uk"
 UK_EXTENSION = PROFILE.replace("UKCore-", "Extension-UKCore-")
 INTERPRETER = "http://hl7.org/fhir/StructureDefinition/patient-interpreterRequired"
 _RFC4122 = "https://tools.ietf.org/html/rfc4122"
@@ -38,6 +37,12 @@ CODED = {
     "AllergyIntolerance": {"clinicalStatus": "allergyintolerance-clinical", "verificationStatus": "allergyintolerance-verification"},
     "Condition": {"clinicalStatus": "condition-clinical", "verificationStatus": "condition-ver-status"},
 }
+
+
+def _national_system(system: str, code: str, country: str) -> str:
+    """The UK Core code system of a CareConnect one when it has this code in the feed's country, else the system as it was."""
+    found = national(table("national").get(system, ""), country)
+    return found["system"] if found and code in found["codes"] else system
 
 
 def convert(source: Source, country: str) -> None:
@@ -69,7 +74,7 @@ def _normalise(node: Node, country: str) -> None:
     system, code, url = text(node, "system"), text(node, "code"), text(node, "url")
     if system:
         v3 = _V3.fullmatch(system)
-        node["system"] = f"{HL7}v3-{v3[1]}" if v3 else table("system").get(system, national_system(system, code, country))
+        node["system"] = f"{HL7}v3-{v3[1]}" if v3 else table("system").get(system, _national_system(system, code, country))
         number = text(node, "value").lower().removeprefix("urn:uuid:")
         if system == _RFC4122 and UUID.fullmatch(number):
             node["system"], node["value"] = URI, f"urn:uuid:{number}"

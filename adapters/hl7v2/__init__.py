@@ -6,10 +6,10 @@ docs/mapping-hl7v2.md lists them.
 
 from typing import Final
 
+from adapters.common import read_time
 from adapters.hl7v2 import adt, counter, letters, orders, person, results
 from adapters.hl7v2.events import EVENTS, NOT_USED
 from adapters.hl7v2.reader import Message, header_of, parse, unwrapped
-from adapters.hl7v2.types import read_time
 from exchange.fhir.draft import Draft, Entry, Letter, ReadingProfile, SourceKind, Unreadable
 
 FORMAT: Final = "hl7v2"

@@ -1,22 +1,9 @@
 """PV1, PV2, AL1, IAM, DG1, PR1 → Encounter and clinical entries. Rows of the HL7 v2-to-FHIR guide; UK rules are marked."""
 
+from adapters.common import THO, UK_CORE, only, put, put_moment, read_time
 from adapters.hl7v2.events import EVENTS
-from adapters.hl7v2.reader import Cell, Message, Segment
-from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import (
-    THO,
-    UK_CORE,
-    concept,
-    national_concept,
-    notes,
-    only,
-    practitioner,
-    put,
-    put_moment,
-    read_time,
-    take_expected,
-    take_moment,
-)  # fmt: skip
+from adapters.hl7v2.reader import Cell, Message, Segment, table
+from adapters.hl7v2.types import concept, national_concept, notes, practitioner, take_expected, take_moment
 from exchange.fhir.draft import Entry, ReadingProfile, Resource, Sign
 from exchange.fhir.shape import parts
 

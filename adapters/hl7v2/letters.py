@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from adapters.hl7v2.reader import DELETE, Cell, Claim, Message, Segment
-from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import display_name, human_name, read_time, take_moment
+from adapters.common import display_name, read_time
+from adapters.hl7v2.reader import DELETE, Cell, Claim, Message, Segment, table
+from adapters.hl7v2.types import human_name, take_moment
 from exchange.fhir.draft import Letter, LetterStatus, Outcome, ReadingProfile, Unreadable
 
 _TEXT_TYPES = frozenset(("TX", "FT", "ST"))

@@ -6,9 +6,9 @@ of the list that has the same code or exact text, and route. Orders with the fee
 
 from typing import Final, NamedTuple
 
-from adapters.hl7v2.reader import Cell, Message, Segment
-from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import concept, decimal, display_name, human_name, notes, only, put, put_moment, quantity, read_time, take_moment
+from adapters.common import decimal, display_name, only, put, put_moment, read_time
+from adapters.hl7v2.reader import Cell, Message, Segment, table
+from adapters.hl7v2.types import concept, human_name, notes, quantity, take_moment
 from exchange.fhir.draft import Entry, ReadingProfile, Resource
 
 

@@ -1,12 +1,8 @@
 """PID, PD1, NK1 → Patient and the people and practice around it. Rows of the HL7 v2-to-FHIR guide; UK rules are marked."""
 
-from adapters.hl7v2.reader import Cell, Message, Segment
-from adapters.hl7v2.tables import national, table
+from adapters.common import LOCAL_PATIENT, UK_CORE, national, put, put_moment
+from adapters.hl7v2.reader import Cell, Message, Segment, table
 from adapters.hl7v2.types import (
-    LOCAL_PATIENT,
-    NHS_NUMBER,
-    ODS_ORGANISATION,
-    UK_CORE,
     address,
     coded,
     human_name,
@@ -15,12 +11,11 @@ from adapters.hl7v2.types import (
     language,
     national_concept,
     practitioner,
-    put,
-    put_moment,
     take_birth_date,
     take_moment,
     telecom,
 )
+from exchange.fhir.codes import NHS_NUMBER, ODS_ORGANISATION
 from exchange.fhir.draft import Entry, Outcome, ReadingProfile, Resource, Sign, Unreadable
 
 # What `""` in a whole field clears: the member stands there empty, which is neither absent (says nothing) nor a value (HL7 v2 2.5.3).

@@ -6,13 +6,14 @@ says where it goes (`take`, `claim`, `withhold`); `Message.items` walks every va
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
-from adapters.hl7v2.tables import table
+from adapters.common import code_table
 from exchange.fhir.draft import Item, Outcome, Unreadable
 
 MAX_VALUES = 200_000
+table = partial(code_table, "hl7v2")
 DELETE = '""'
 TRANSPORT = frozenset(("MSH", "EVN", "FHS", "BHS", "BTS", "FTS", "SFT", "UAC"))
 _HEADERS = frozenset(("MSH", "FHS", "BHS"))

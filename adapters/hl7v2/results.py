@@ -2,10 +2,10 @@
 
 import re
 
+from adapters.common import decimal, only, put, put_moment, read_time
 from adapters.hl7v2.letters import ELSEWHERE, is_letter
-from adapters.hl7v2.reader import Cell, Message, Segment
-from adapters.hl7v2.tables import table
-from adapters.hl7v2.types import coded, concept, decimal, notes, only, put, put_moment, quantity, read_time, take_moment
+from adapters.hl7v2.reader import Cell, Message, Segment, table
+from adapters.hl7v2.types import coded, concept, notes, quantity, take_moment
 from exchange.fhir.draft import Entry, Outcome, ReadingProfile, Resource
 from exchange.fhir.shape import concept_text
 

@@ -4,94 +4,18 @@ Every function claims what it uses, with the path that it was given; what it doe
 """
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from functools import lru_cache
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-from adapters.hl7v2.reader import Cell, Segment
-from adapters.hl7v2.tables import national, table
-from exchange.fhir.draft import Outcome, Resource, Unreadable
-from exchange.fhir.r4.number import number
+from adapters.common import LOCAL_PATIENT, LOCAL_PRACTITIONER, THO, UCUM, Moment, national, nhs_number, only, put, put_moment, read_time
+from adapters.hl7v2.reader import Cell, Segment, table
+from exchange.fhir.codes import NHS_NUMBER
+from exchange.fhir.draft import Outcome, Resource
 from exchange.fhir.r4.ucum import is_ucum
 
-NHS_NUMBER = "https://fhir.nhs.uk/Id/nhs-number"
-LOCAL_PATIENT = "https://fhir.nhs.uk/Id/local-patient-identifier"
-ODS_ORGANISATION = "https://fhir.nhs.uk/Id/ods-organization-code"
-LOCAL_PRACTITIONER = "https://fhir.nhs.uk/Id/local-practitioner-identifier"
-UK_CORE = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
-THO = "http://terminology.hl7.org/CodeSystem/"
-_RENDERED = "http://hl7.org/fhir/StructureDefinition/rendered-value"
 _NHS_AUTHORITIES = frozenset(("NHS", "NH", "NHSNUMBER", "NHS NUMBER", "2.16.840.1.113883.2.1.4.1"))
 _LOCAL_TYPES = frozenset(("", "PI", "MR", "PT", "MRN", "U", "HOSP"))
-_TIME = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,9})?)?)?)?)?)?([+-]\d{4})?", re.ASCII)
 _FILLERS = re.compile(r"(\d{8})(?:0000(?:00)?|2359(?:00|59)?)(?:\.0+)?(?:[+-]\d{4})?", re.ASCII)
-
-
-class Moment(NamedTuple):
-    """A FHIR date or dateTime. `written`: the source's text where its place in time cannot be known (the clock-change hour)."""
-
-    text: str
-    written: str = ""
-
-
-def put(target: Resource, key: str, value: object) -> None:
-    """Set what is there; FHIR knows no empty values."""
-    if value not in ("", None, [], {}):
-        target[key] = value
-
-
-def only(**members: object) -> Resource:
-    """An object of the members that are there."""
-    return {name: value for name, value in members.items() if value not in ("", None, [], {})}
-
-
-def put_moment(target: Resource, key: str, moment: Moment | None) -> None:
-    """A time under its element; a clock-change hour as its day, with the source's text beside it (practice.md 2)."""
-    if moment:
-        target[key] = moment.text
-        if moment.written:
-            target[f"_{key}"] = {"extension": [{"url": _RENDERED, "valueString": moment.written}]}
-
-
-@lru_cache(maxsize=16)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise Unreadable("zone_unknown", "The sender's profile names a time zone that does not exist.") from None
-
-
-@lru_cache(maxsize=4096)
-def read_time(text: str, zone: str) -> Moment | None:
-    """Row TS → date, dateTime. Partial stays partial, minutes get `:00`, an hour alone is its day; None when it is no time.
-
-    Without an offset it is the time of `zone`; an hour that this zone has twice or never is not guessed.
-    """
-    found = _TIME.fullmatch(text)
-    if not found:
-        return None
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
-    try:
-        at = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC)
-    except ValueError:
-        return None
-    if not day or not minute:
-        return Moment("-".join(part for part in (year, month, day) if part))
-    whole_day = f"{year}-{month}-{day}"
-    clock = f"{hour}:{minute}:{second or '00'}{fraction or ''}"
-    if offset:
-        if int(offset[1:3]) > 13 or int(offset[3:]) > 59:
-            return None
-        return Moment(f"{whole_day}T{clock}{offset[:3]}:{offset[3:]}")
-    local = at.replace(tzinfo=_zone(zone))
-    early, late = local.utcoffset(), local.replace(fold=1).utcoffset()
-    if early is None or early != late:
-        said = ":".join(part for part in (hour, minute, second) if part)
-        return Moment(whole_day, f"{whole_day} {said} (clock change: which hour is meant is not known)")
-    minutes = round(early.total_seconds() / 60)
-    return Moment(f"{whole_day}T{clock}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}")
 
 
 def take_moment(cell: Cell, path: str, zone: str, component: int = 1) -> Moment | None:
@@ -116,18 +40,11 @@ def take_expected(cell: Cell, path: str, zone: str) -> str:
     return moment.text if moment else ""
 
 
-def decimal(text: str) -> Decimal | None:
-    """Row NM → decimal: leading zeros and a plus sign go, for JSON knows neither (`065.88`); every other digit stays (`4.10`).
-    None when it is no number."""
-    found = re.fullmatch(r"(?:\+|(-))?0*(\d{1,100}(?:\.\d{1,100})?|\.\d{1,100})", text, re.ASCII)
-    return number((found[1] or "") + ("0" if found[2][0] == "." else "") + found[2]) if found else None
-
-
 def quantity(value: Decimal, unit: Cell, path: str, *, comparator: str = "") -> Resource:
     """Row CE, CWE → Quantity.unit: the unit in words; its code too, when it says to be one of UCUM and is."""
     made = only(value=value, comparator=comparator, unit=unit.take(f"{path}.unit", 2) or unit.take(f"{path}.unit"))
     if unit.value(3).upper() == "UCUM" and is_ucum(unit.value()):
-        made |= {"system": "http://unitsofmeasure.org", "code": unit.take(f"{path}.code")}
+        made |= {"system": UCUM, "code": unit.take(f"{path}.code")}
         unit.claim(f"{path}.system", 3)
     return made
 
@@ -152,15 +69,6 @@ def take_birth_date(cell: Cell, path: str) -> str:
     elif text:
         cell.refuse("is not a date", 1)
     return moment.text if moment else ""
-
-
-def nhs_number(text: str) -> str:
-    """The ten digits, spaces and hyphens left out; "" for a wrong modulus 11 check digit or a placeholder (0000000000, 1111111111, …)."""
-    digits = re.sub(r"[\s-]", "", text)
-    if len(digits) != 10 or not digits.isascii() or not digits.isdecimal() or len(set(digits)) == 1:
-        return ""
-    check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
-    return digits if check % 11 == int(digits[9]) and check != 10 else ""
 
 
 def identifier(cell: Cell, path: str, zone: str) -> Resource | None:
@@ -228,15 +136,6 @@ def human_name(cell: Cell, path: str, first: int = 1, *, use: int = 7) -> Resour
 def _texts(cell: Cell, path: str, component: int) -> list[str]:
     text = cell.take(path, component)
     return [text] if text else []
-
-
-def display_name(name: Resource) -> str:
-    """A name as people write it: prefix, given names, family name."""
-    words: list[str] = []
-    for key in ("prefix", "given", "family"):
-        part = name.get(key, "")
-        words += part if isinstance(part, list) else [str(part)] if part else []
-    return " ".join(words)
 
 
 def address(cell: Cell, path: str) -> Resource:

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
-from adapters.hl7v2.types import LOCAL_PATIENT, NHS_NUMBER, ODS_ORGANISATION, nhs_number, put, read_time
+from adapters.common import LOCAL_PATIENT, nhs_number, put, read_time
 from adapters.kettering.count import counted
 from adapters.kettering.payload import Payload, blocks, payload
 from adapters.kettering.report import Element, Report
+from exchange.fhir.codes import NHS_NUMBER, ODS_ORGANISATION
 from exchange.fhir.draft import Draft, Entry, Letter, LetterStatus, Outcome, ReadingProfile, Resource, Sign, SourceKind, Unreadable
 
 FORMAT: Final = "kettering"

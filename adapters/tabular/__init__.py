@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from adapters.hl7v2.types import LOCAL_PATIENT, NHS_NUMBER, nhs_number, put, read_time
+from adapters.common import DMD, LOCAL_PATIENT, nhs_number, put, read_time
 from adapters.tabular.count import counted
 from exchange.fhir import codes
+from exchange.fhir.codes import NHS_NUMBER
 from exchange.fhir.draft import Draft, Entry, Item, Outcome, ReadingProfile, Resource, SourceKind, Unreadable
 
 FORMAT: Final = "tabular"
@@ -42,7 +43,6 @@ _OWN: Final = {
 }
 _MOMENT: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?(?:([+-]\d\d):?(\d\d))?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_DMD: Final = "https://dmd.nhs.uk"
 
 
 def sniff(raw: bytes) -> bool:
@@ -127,7 +127,7 @@ def _entry(number: int, row: Row) -> Entry:
         raise Unreadable("table_row", f"A row has no medicine, or a status that is none of {step}.", position=f"row[{number}]")
     drug: Resource = {"text": name}
     code = row.get("code", "").strip()
-    put(drug, "coding", [{"system": _DMD, "code": code}] if code else [])
+    put(drug, "coding", [{"system": DMD, "code": code}] if code else [])
     made: Resource = {"resourceType": _ROW, "medicationCodeableConcept": drug}
     put(made, "dosage", [{"text": row["directions"]}] if row["directions"].strip() else [])
     put(made, "statusReason", [{"text": row["reason"]}] if row.get("reason", "").strip() else [])

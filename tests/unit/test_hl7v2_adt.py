@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from adapters.common import Moment, nhs_number, read_time
 from adapters.hl7v2 import read
 from adapters.hl7v2.events import EVENTS
-from adapters.hl7v2.types import Moment, nhs_number, read_time
 from exchange.fhir.draft import Draft, Outcome, ReadingProfile, SourceKind, Unreadable
 
 UK = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-"
