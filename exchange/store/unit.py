@@ -121,7 +121,7 @@ class Unit:
 
     def replace(self, record: R, /, **changes: object) -> R:
         kind = type(record)
-        changed = replace(record, **changes)  # type: ignore[type-var]  # every Record is a dataclass
+        changed = replace(record, **changes)
         self._refuse_foreign(changed)
         columns = columns_of(kind)
         condition, found = self._where(kind, {_key(kind): getattr(record, _key(kind))}, writes=True)
@@ -316,7 +316,7 @@ def _erased() -> Gone:
 
 
 def _key(kind: type[Record]) -> str:
-    return fields(kind)[0].name  # type: ignore[arg-type]  # every Record is a dataclass
+    return fields(kind)[0].name
 
 
 def _order(kind: type[Record], order: str) -> str:
