@@ -25,6 +25,7 @@ from exchange.fhir.json import dump
 from exchange.fhir.shape import moment, text
 from exchange.intake import holds, work
 from exchange.intake.accept import accept, raw_bytes
+from exchange.intake.erase import erase_due
 from exchange.mailbox import answers, collect, parking, settle
 from exchange.mailbox.collect import HomeList, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, transfer_of
@@ -32,7 +33,6 @@ from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, R
 from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
 from exchange.records import (
     Answer,
-    DataKey,
     Delivery,
     Hold,
     OutboxEvent,
@@ -179,29 +179,23 @@ class Exchange:
         decision = None
         if gathered is not None:
             decision = self.store.read(lambda uow: publish.prepare(gathered, uow.now, self.check))
-        match decision:
-            case Prepared() if gathered is not None:
-                prepared = decision
-                sealed = self.store.read(lambda uow: publish.seal_version(uow, self.environment, gathered, prepared))
-                self.fail("publish.before_commit")
-                self.store.write(lambda uow: publish.write_version(uow, piece, gathered, prepared, sealed))
-                self.fail("publish.after_commit")
-            case Withdrawal(reason) if gathered is not None:
-                self.store.write(lambda uow: self._withdraw(uow, piece, gathered.transfer, gathered.stay, reason))
-            case IdentityConflict() if gathered is not None:
-                self.store.write(lambda uow: self._hold_identity(uow, piece, gathered.transfer))
-            case _:
-                self.store.write(lambda uow: work.complete(uow, piece))
+        if gathered is not None and isinstance(decision, Prepared):
+            sealed = self.store.read(lambda uow: publish.seal_version(uow, self.environment, gathered, decision))
+            self.fail("publish.before_commit")
+            self.store.write(lambda uow: publish.write_version(uow, piece, gathered, decision, sealed))
+            self.fail("publish.after_commit")
+            return
 
-    @staticmethod
-    def _hold_identity(uow: UnitOfWork, piece: Work, transfer: Transfer) -> None:
-        work.complete(uow, piece)
-        holds.raise_hold(uow, HoldKind.IDENTITY, org=transfer.sender_org, code="sources_disagree", stay=transfer.stay_id)
+        def end(uow: UnitOfWork) -> None:
+            work.complete(uow, piece)
+            match decision:
+                case Withdrawal(reason) if gathered is not None:
+                    transfers.withdraw(uow, gathered.transfer, gathered.stay, reason)
+                case IdentityConflict() if gathered is not None:
+                    about = gathered.transfer
+                    holds.raise_hold(uow, HoldKind.IDENTITY, org=about.sender_org, code="sources_disagree", stay=about.stay_id)
 
-    @staticmethod
-    def _withdraw(uow: UnitOfWork, piece: Work, transfer: Transfer, stay: Stay, reason: str) -> None:
-        work.complete(uow, piece)
-        transfers.withdraw(uow, transfer, stay, reason)
+        self.store.write(end)
 
     def _put_off(self, piece: Work, problem: Exception) -> None:
         code = problem.code if isinstance(problem, WardpostError) else type(problem).__name__
@@ -281,26 +275,7 @@ class Exchange:
 
     def erase_due(self) -> int:
         """Erase the raw bytes whose day has come and whose stay has no transfer (architecture decision 13); how many."""
-
-        def erase(uow: UnitOfWork) -> int:
-            erased = 0
-            for submission in uow.find(
-                Submission, order="erase_after", limit=200, erase_after__le=uow.now, state__ne=SubmissionState.ERASED
-            ):
-                if submission.stay_id is not None and uow.count(Transfer, stay_id=submission.stay_id):
-                    uow.update(Submission, {"erase_after": None}, id=submission.id)
-                    continue
-                uow.delete(DataKey, owner_kind="submission", owner_id=submission.id)
-                gone: dict[str, object] = {"content": None, "source_id": None, "digest": None, "stay_id": None, "erase_after": None}
-                uow.replace(submission, **gone, state=SubmissionState.ERASED)
-                record(uow, "data.erased", Caller(submission.sender_org), About(submission.id), code="not_for_a_home")
-                if submission.stay_id is not None and not uow.count(Submission, stay_id=submission.stay_id):
-                    uow.delete(DataKey, owner_kind="stay", owner_id=submission.stay_id)
-                    uow.delete(Stay, id=submission.stay_id)
-                erased += 1
-            return erased
-
-        return self.store.write(erase)
+        return self.store.write(erase_due)
 
     # People at the hospital
 
@@ -412,30 +387,13 @@ class Exchange:
 
     def holds_json(self, org: str) -> list[dict[str, object]]:
         """Open holds of a hospital as its systems and pages show them, each with the acts that fit."""
-
-        def look(uow: UnitOfWork) -> list[dict[str, object]]:
-            found = uow.find(Hold, order="deadline_at", resolved_at=None, sender_org=org)
-            about = [
-                {"words": holds.WORDS[h.kind], "code": h.code, "transfer": h.transfer_id, "acts": settle.acts_of(uow, h)} for h in found
-            ]
-            return [{**one, **more} for one, more in zip(status.holds_json(found), about, strict=True)]
-
-        return self.store.read(look)
+        return self.store.read(lambda uow: settle.open_holds(uow, org))
 
     def settle_hold(self, hold_id: str, act: str, person_id: str, value: str = "", org: str = "") -> int:
         """A named person settles a hold: replay, link, address, release or refuse (`mailbox/settle.py`, with what is raised)."""
         count = self.store.write(lambda uow: settle.settle(uow, hold_id, act, person_id, value, org))
         self.woken()
         return count
-
-    def replay_hold(self, hold_id: str, person_id: str) -> int:
-        return self.settle_hold(hold_id, "replay", person_id)
-
-    def link_hold(self, hold_id: str, stay: str, person_id: str) -> None:
-        self.settle_hold(hold_id, "link", person_id, stay)
-
-    def release_hold(self, hold_id: str, person_id: str, resolution: str) -> None:
-        self.settle_hold(hold_id, "release", person_id, resolution)
 
     # The home
 
@@ -477,11 +435,8 @@ class Exchange:
 
     def delivery(self, caller: Caller, delivery_id: str) -> InboxItem:
         """One delivery of this home. Raises NotFound, also for another home's."""
-
-        def look(uow: UnitOfWork) -> InboxItem:
-            return collect.item_of(uow, collect.get_delivery(uow, delivery_id, caller.org))
-
-        return self.store.read(look, Scope(caller.org, Role.RECIPIENT))
+        scope = Scope(caller.org, Role.RECIPIENT)
+        return self.store.read(lambda uow: collect.item_of(uow, collect.get_delivery(uow, delivery_id, caller.org)), scope)
 
     def version_item(self, caller: Caller, transfer_id: str, number: int) -> InboxItem:
         """One version of a transfer in this home's mailbox, unopened. Raises NotFound."""

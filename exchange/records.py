@@ -5,11 +5,13 @@ the field that names it); an `Indexed` field becomes two columns, digest and key
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from exchange.model import AnswerKind, DeliveryState, HoldKind, PersonRole, SubmissionState, TransferState
+
+R = TypeVar("R", bound="Record")
 
 
 class Sealed:
@@ -47,7 +49,7 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Table name, owner of its sealed columns, unique sets and plain indexes (tuples of field names).
+    """Makes a row type of a class. Table name, owner of its sealed columns, unique sets and plain indexes (tuples of field names).
 
     `large`: a sealed field that is read only when somebody opens it, so that lists stay cheap.
     """
@@ -58,19 +60,24 @@ class Meta:
     index: tuple[tuple[str, ...], ...] = ()
     large: str = ""
 
+    def __call__(self, kind: type[R]) -> type[R]:
+        kind.META = self
+        return dataclass(frozen=True, slots=True)(kind)
 
+
+@dataclass_transform(frozen_default=True)
 class Record:
     """Base of every row type."""
 
     __slots__ = ()
     META: ClassVar[Meta]
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("data_key", unique=(("owner_kind", "owner_id"),))
 class DataKey(Record):
     """A data key, wrapped under the key-encryption key. Deleting the row erases everything of its owner."""
 
-    META: ClassVar = Meta("data_key", unique=(("owner_kind", "owner_id"),))
     id: str
     owner_kind: str
     owner_id: str
@@ -78,9 +85,8 @@ class DataKey(Record):
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("index_key", owner=("system", "scope"))
 class IndexKey(Record):
-    META: ClassVar = Meta("index_key", owner=("system", "scope"))
     id: str
     generation: int
     scope: str
@@ -88,11 +94,10 @@ class IndexKey(Record):
     retired_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("organisation", index=(("postcode",),))
 class Organisation(Record):
     """A hospital, site (home) or provider by ODS code. Public directory facts only; dates are ISO texts, empty means none."""
 
-    META: ClassVar = Meta("organisation", index=(("postcode",),))
     id: str
     name: str
     kind: str
@@ -110,11 +115,10 @@ class Organisation(Record):
     verified_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("org_key", owner=("organisation", "org"), index=(("org", "use"),))
 class OrgKey(Record):
     """One P-256 key of an organisation; id is its RFC 7638 thumbprint; `use` sig or enc. `private_jwk` None: held elsewhere."""
 
-    META: ClassVar = Meta("org_key", owner=("organisation", "org"), index=(("org", "use"),))
     id: str
     org: str
     use: str
@@ -126,11 +130,10 @@ class OrgKey(Record):
     destroyed_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("person", owner=("person", "id"), index=(("org",),))
 class Person(Record):
     """Someone known by name at one organisation; `address` is the registered one for links and notices, `registered` its index."""
 
-    META: ClassVar = Meta("person", owner=("person", "id"), index=(("org",),))
     id: str
     org: str
     role: PersonRole
@@ -141,11 +144,10 @@ class Person(Record):
     registered: Indexed | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("link", unique=(("secret_hash",),))
 class Link(Record):
     """A one-time way in for one Person; only the hash of its text is kept."""
 
-    META: ClassVar = Meta("link", unique=(("secret_hash",),))
     id: str
     person_id: str
     org: str
@@ -156,9 +158,8 @@ class Link(Record):
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("session", unique=(("secret_hash",),))
 class Session(Record):
-    META: ClassVar = Meta("session", unique=(("secret_hash",),))
     id: str
     person_id: str
     org: str
@@ -169,11 +170,10 @@ class Session(Record):
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("client", index=(("org",),))
 class Client(Record):
     """A system that speaks to the API for one organisation. Scopes are space-separated."""
 
-    META: ClassVar = Meta("client", index=(("org",),))
     id: str
     org: str
     name: str
@@ -182,11 +182,10 @@ class Client(Record):
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("client_key", index=(("client_id",),))
 class ClientKey(Record):
     """A client's public key; id is its kid, unique across clients."""
 
-    META: ClassVar = Meta("client_key", index=(("client_id",),))
     id: str
     client_id: str
     org: str
@@ -194,20 +193,18 @@ class ClientKey(Record):
     jwk: str
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("used_assertion", index=(("expires_at",),))
 class UsedAssertion(Record):
     """A client assertion that was spent; id is `<client>:<sha256 of jti>`."""
 
-    META: ClassVar = Meta("used_assertion", index=(("expires_at",),))
     id: str
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("access_token", index=(("expires_at",),))
 class AccessToken(Record):
     """id is the SHA-256 of the token's text in hex."""
 
-    META: ClassVar = Meta("access_token", index=(("expires_at",),))
     id: str
     client_id: str
     org: str
@@ -216,11 +213,10 @@ class AccessToken(Record):
     revoked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("sender", index=(("org",),))
 class Sender(Record):
     """One feed of an organisation; `profile` is its SenderProfile as JSON (no patient data), `folder` what channel folder watches."""
 
-    META: ClassVar = Meta("sender", index=(("org",),))
     id: str
     org: str
     channel: str
@@ -230,11 +226,10 @@ class Sender(Record):
     folder: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("submission", owner=("submission", "id"), index=(("stay_id",), ("state", "accepted_at")), large="content")
 class Submission(Record):
     """Bytes a hospital sent, whole, as they came. `content` is the only copy."""
 
-    META: ClassVar = Meta("submission", owner=("submission", "id"), index=(("stay_id",), ("state", "accepted_at")), large="content")
     id: str
     sender_org: str
     sender_id: str
@@ -254,11 +249,10 @@ class Submission(Record):
     erase_after: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("work", index=(("due_at",),))
 class Work(Record):
     """Something to do, leased by a worker. id is `<kind>:<subject>`; `again` counts requests, `fence` counts leases."""
 
-    META: ClassVar = Meta("work", index=(("due_at",),))
     id: str
     kind: str
     subject_id: str
@@ -270,11 +264,10 @@ class Work(Record):
     error_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("hold", index=(("sender_org", "resolved_at"), ("transfer_id",), ("submission_id",), ("stay_id",)))
 class Hold(Record):
     """What waits for a person: owner and deadline always set. id is `<kind>:<subject>` so that it is raised once."""
 
-    META: ClassVar = Meta("hold", index=(("sender_org", "resolved_at"), ("transfer_id",), ("submission_id",), ("stay_id",)))
     id: str
     kind: HoldKind
     sender_org: str
@@ -290,14 +283,13 @@ class Hold(Record):
     resolved_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("notice", unique=(("subject_id", "code", "person_id"),), index=(("state", "due_at"),))
 class Notice(Record):
     """One e-mail of one step (`code`: ladder and number) of the policy table, to one person, about one matter (`subject_id`).
 
     `state`: due, sent, failed (refused for good), nobody (no address to send to), settled (the matter was done with before it left).
     """
 
-    META: ClassVar = Meta("notice", unique=(("subject_id", "code", "person_id"),), index=(("state", "due_at"),))
     id: str
     code: str
     subject_id: str
@@ -313,11 +305,10 @@ class Notice(Record):
     error_code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("stay", owner=("stay", "id"), index=(("sender_org", "visit_id_index"), ("nhs_number_index",)))
 class Stay(Record):
     """A hospital spell. `identity` is JSON: nhs_number, local_id, birth_date, family, given, visit_id, start, end (texts as sent)."""
 
-    META: ClassVar = Meta("stay", owner=("stay", "id"), index=(("sender_org", "visit_id_index"), ("nhs_number_index",)))
     id: str
     sender_org: str
     created_at: datetime
@@ -327,12 +318,11 @@ class Stay(Record):
     local_id: Indexed | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org", "leaving_on", "id")))
 class Transfer(Record):
     """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it; `proposed_site` was picked
     against what the messages say and waits for a second person."""
 
-    META: ClassVar = Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org", "leaving_on", "id")))
     id: str
     stay_id: str
     sender_org: str
@@ -349,11 +339,10 @@ class Transfer(Record):
     proposed_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("supplement", owner=("transfer", "transfer_id"), index=(("transfer_id",),))
 class Supplement(Record):
     """Facts a named person added; `content` is JSON (docs/data-model.md, Supplement)."""
 
-    META: ClassVar = Meta("supplement", owner=("transfer", "transfer_id"), index=(("transfer_id",),))
     id: str
     transfer_id: str
     sender_org: str
@@ -362,14 +351,13 @@ class Supplement(Record):
     content: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("version", owner=("transfer", "transfer_id"), unique=(("transfer_id", "number"),))
 class Version(Record):
     """A published version, frozen. `missing` are the rule ids of its gaps; `shown` digests what a reader sees.
 
     `person` is the stay's identity as it was then (JSON): a home sees no stay.
     """
 
-    META: ClassVar = Meta("version", owner=("transfer", "transfer_id"), unique=(("transfer_id", "number"),))
     id: str
     transfer_id: str
     sender_org: str
@@ -388,11 +376,10 @@ class Version(Record):
     has_document: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
 class Part(Record):
     """One sealed part of a version: the Bundle (position 0 when there is one), then each letter. `label` is JSON: title, digest, type."""
 
-    META: ClassVar = Meta("part", owner=("transfer", "transfer_id"), unique=(("version_id", "position"),), large="jwe")
     id: str
     version_id: str
     transfer_id: str
@@ -405,11 +392,10 @@ class Part(Record):
     jwe: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("mailbox")
 class Mailbox(Record):
     """A site's counters. Locked before any of its rows are numbered, so that numbers rise with visibility."""
 
-    META: ClassVar = Meta("mailbox")
     id: str
     last_sequence: int = 0
     last_change: int = 0
@@ -419,15 +405,14 @@ class Mailbox(Record):
     polled_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta(
+    "delivery",
+    unique=(("event_id",), ("version_id",), ("recipient_org", "sequence"), ("recipient_org", "change")),
+    index=(("transfer_id",), ("recipient_org", "updated_at"), ("recipient_org", "state", "opened_at", "change")),
+)
 class Delivery(Record):
     """One Version in one Mailbox. `change` is the mailbox's number of its newest change; `updated_at` rises strictly with it."""
 
-    META: ClassVar = Meta(
-        "delivery",
-        unique=(("event_id",), ("version_id",), ("recipient_org", "sequence"), ("recipient_org", "change")),
-        index=(("transfer_id",), ("recipient_org", "updated_at"), ("recipient_org", "state", "opened_at", "change")),
-    )
     id: str
     transfer_id: str
     version_id: str
@@ -446,11 +431,10 @@ class Delivery(Record):
     withdrawal_seen_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("answer", owner=("transfer", "transfer_id"), index=(("delivery_id",), ("transfer_id",)))
 class Answer(Record):
     """What a named person (or a client for one) at the home said to one version. `content` is JSON: note, time, conditions."""
 
-    META: ClassVar = Meta("answer", owner=("transfer", "transfer_id"), index=(("delivery_id",), ("transfer_id",)))
     id: str
     delivery_id: str
     transfer_id: str
@@ -465,14 +449,13 @@ class Answer(Record):
     content: Sealed
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("outbox", unique=(("key", "sequence"),), index=(("state", "key"), ("settled_at", "key")))
 class OutboxEvent(Record):
     """A domain fact to be published (`state` new, published). `sequence` counts within `key` (the mailbox); `body` holds ids only.
 
     `settled_at`: the deliver consumer is done with it, by its effect or as a dead letter. Whoever publishes does not look at it.
     """
 
-    META: ClassVar = Meta("outbox", unique=(("key", "sequence"),), index=(("state", "key"), ("settled_at", "key")))
     id: str
     type: str
     key: str
@@ -484,11 +467,10 @@ class OutboxEvent(Record):
     settled_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("parked_event", index=(("state", "due_at"),))
 class ParkedEvent(Record):
     """An event whose effect failed; id is the event's. `waiting` holds up its mailbox until `due_at`; `dead` and `discarded` do not."""
 
-    META: ClassVar = Meta("parked_event", index=(("state", "due_at"),))
     id: str
     key: str
     sequence: int
@@ -500,21 +482,19 @@ class ParkedEvent(Record):
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("lease")
 class Lease(Record):
     """Which process does what only one may do at a time (id: relay), and until when unless it says so again."""
 
-    META: ClassVar = Meta("lease")
     id: str
     holder: str
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("bus_log", unique=(("position",),))
 class BusEntry(Record):
     """The table bus: a log. id is the outbox event's id; `position` rises with commit, and again when it is published again."""
 
-    META: ClassVar = Meta("bus_log", unique=(("position",),))
     id: str
     position: int
     key: str
@@ -524,24 +504,22 @@ class BusEntry(Record):
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@Meta("bus_offset")
 class BusOffset(Record):
     """How far one consumer group has come."""
 
-    META: ClassVar = Meta("bus_offset")
     id: str
     position: int
 
 
-@dataclass(frozen=True, slots=True)
+@Meta(
+    "audit_event",
+    owner=("audit", "key_owner"),
+    index=(("entity_id",), ("detail_id",), ("recorded_at",), ("nhs_number_index",), ("org", "recorded_at")),
+)
 class AuditEvent(Record):
     """One thing that happened. `leaf` is final when written; `body` the sealed FHIR AuditEvent (salt, then JSON)."""
 
-    META: ClassVar = Meta(
-        "audit_event",
-        owner=("audit", "key_owner"),
-        index=(("entity_id",), ("detail_id",), ("recorded_at",), ("nhs_number_index",), ("org", "recorded_at")),
-    )
     id: str
     leaf: bytes
     recorded_at: datetime
@@ -556,7 +534,7 @@ class AuditEvent(Record):
     client_id: str | None
     nhs_number: Indexed | None
     key_owner: str
-    body: Sealed | None = field(default=None)
+    body: Sealed | None = None
 
 
 TABLES: tuple[type[Record], ...] = (

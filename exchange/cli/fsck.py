@@ -349,7 +349,7 @@ RULES: tuple[Callable[[UnitOfWork, Environment], Iterator[Finding]], ...] = (
 
 
 def names_of(kind: type[Record]) -> list[str]:
-    return [item.name for item in fields(kind)]  # type: ignore[arg-type]  # every Record is a dataclass
+    return [item.name for item in fields(kind)]
 
 
 def _key(row: Record) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 
 from exchange.audit.events import About, record
@@ -25,7 +26,7 @@ def add_organisation(uow: UnitOfWork, organisation: Organisation) -> Organisatio
     if known is None:
         uow.insert(organisation)
     else:
-        changes = {name: getattr(organisation, name) for name in Organisation.__slots__ if name not in ("id", "META")}
+        changes = {item.name: getattr(organisation, item.name) for item in fields(organisation) if item.name != "id"}
         uow.replace(known, **changes)
     make_ready(uow, organisation)
     record(uow, "directory.changed", Caller(SERVICE_ORG), About(to=organisation.id))

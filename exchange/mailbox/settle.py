@@ -13,6 +13,7 @@ from exchange.ports import UnitOfWork
 from exchange.records import Hold, Person, Sender, Submission, Transfer
 from exchange.transfer import transfers
 from exchange.transfer.receive import replay
+from exchange.transfer.status import holds_json
 
 # Why what a hold names never goes anywhere. Words from a list alone: the columns are plain.
 REFUSALS = ("not_ours", "test", "duplicate", "wrong_person", "not_for_a_home", "died")
@@ -42,6 +43,15 @@ def acts_of(uow: UnitOfWork, hold: Hold) -> list[str]:
         "refuse": bool(_waiting(uow, hold) or _ending(uow, hold)) or hold.kind is HoldKind.UNDELIVERED,
     }
     return [act for act, is_fit in fits.items() if is_fit]
+
+
+def open_holds(uow: UnitOfWork, org: str) -> list[dict[str, object]]:
+    """The holds of a hospital that nobody settled yet, the most urgent first, each with the acts that fit."""
+    found = uow.find(Hold, order="deadline_at", resolved_at=None, sender_org=org)
+    return [
+        {**said, "words": holds.WORDS[row.kind], "code": row.code, "transfer": row.transfer_id, "acts": acts_of(uow, row)}
+        for row, said in zip(found, holds_json(found), strict=True)
+    ]
 
 
 def _waiting(uow: UnitOfWork, hold: Hold) -> list[Submission]:

@@ -57,7 +57,7 @@ class Column:
 def _columns(record: type[Record]) -> dict[str, Column]:
     hints = typing.get_type_hints(record)
     found: dict[str, Column] = {}
-    for item in fields(record):  # type: ignore[arg-type]  # every Record is a dataclass; the base alone is not
+    for item in fields(record):
         hint = hints[item.name]
         optional = isinstance(hint, types.UnionType)
         base = next(a for a in typing.get_args(hint) if a is not type(None)) if optional else hint

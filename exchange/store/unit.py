@@ -131,7 +131,7 @@ class Unit:
 
     def replace(self, record: R, /, **changes: object) -> R:
         kind = type(record)
-        changed = replace(record, **changes)  # type: ignore[type-var]  # every Record is a dataclass
+        changed = replace(record, **changes)
         self._refuse_foreign(changed)
         columns = columns_of(kind)
         condition, found = self._where(kind, {_key(kind): getattr(record, _key(kind))}, writes=True)
