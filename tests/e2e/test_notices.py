@@ -240,7 +240,7 @@ def test_at_night_a_hold_is_the_site_managers_and_by_day_the_teams_again(tmp_pat
         found.kit.drain()
         assert found.tick() == ["rob"]
         assert [hold.owner for hold in found.holds()] == ["site manager"]
-        found.kit.exchange.release_hold(found.holds()[0].id, found.kit.worker, "checked")
+        found.kit.exchange.settle_hold(found.holds()[0].id, "release", found.kit.worker, "checked")
         assert found.tick(hours=12) == []
 
 

@@ -186,7 +186,7 @@ def test_a_contradicted_identity_holds_the_whole_stay_once_and_a_person_settles_
         service.drain()
         assert [(hold.kind, hold.code) for hold in service.exchange.list_holds()] == [("identity", "birth_date_differs")]
         assert service.exchange.poll(service.caller()) == ([], False)
-        service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+        service.exchange.settle_hold(service.exchange.list_holds()[0].id, "release", service.worker, "checked")
         service.drain()
         assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == 1
         assert service.exchange.list_holds() == []
@@ -260,7 +260,7 @@ def test_a_contradiction_that_came_while_the_discharge_was_off_is_seen_before_an
 
         if is_settled_before:
             contradiction(1)
-            service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+            service.exchange.settle_hold(service.exchange.list_holds()[0].id, "release", service.worker, "checked")
             service.drain()
         before = service.exchange.transfer_status(transfer, "RZZ01")["version"]
         service.clock.forward(hours=1)
@@ -274,7 +274,7 @@ def test_a_contradiction_that_came_while_the_discharge_was_off_is_seen_before_an
         assert [hold.kind for hold in service.exchange.list_holds()] == ["identity"]
         assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before
         assert service.findings() == []
-        service.exchange.release_hold(service.exchange.list_holds()[0].id, service.worker, "checked")
+        service.exchange.settle_hold(service.exchange.list_holds()[0].id, "release", service.worker, "checked")
         service.drain()
         assert service.exchange.transfer_status(transfer, "RZZ01")["version"] == before + 1
         assert service.exchange.poll(service.caller())[0][-1].delivery.state is DeliveryState.CURRENT
@@ -304,7 +304,7 @@ def test_words_of_people_never_reach_a_plain_column(tmp_path: Path) -> None:
         service.drain()
         hold = service.exchange.list_holds()[0].id
         with pytest.raises(Refused, match="word from the list"):
-            service.exchange.release_hold(hold, service.worker, "Mrs Testperson")
-        service.exchange.release_hold(hold, service.worker, "discarded")
+            service.exchange.settle_hold(hold, "release", service.worker, "Mrs Testperson")
+        service.exchange.settle_hold(hold, "release", service.worker, "discarded")
         assert service.exchange.list_holds() == []
         assert service.findings() == []

@@ -123,15 +123,15 @@ def test_several_stays_wait_for_a_person(service: Kit) -> None:
     (hold,) = holds(service, HoldKind.SEVERAL_STAYS)
     assert stays(service) == {"V1": ["facts"], "V2": ["facts"]}
     with pytest.raises(NotFound):
-        service.exchange.link_hold(hold.id, "V9", service.worker)
+        service.exchange.settle_hold(hold.id, "link", service.worker, "V9")
     with pytest.raises(NotFound):
-        service.exchange.link_hold(hold.id, "V2", service.carer)
-    service.exchange.link_hold(hold.id, "V2", service.worker)
+        service.exchange.settle_hold(hold.id, "link", service.carer, "V2")
+    service.exchange.settle_hold(hold.id, "link", service.worker, "V2")
     service.drain()
     assert stays(service) == {"V1": ["facts"], "V2": ["facts", "letter"]}
     assert not holds(service, HoldKind.SEVERAL_STAYS)
     with pytest.raises(Refused) as refused:
-        service.exchange.link_hold(hold.id, "V1", service.worker)
+        service.exchange.settle_hold(hold.id, "link", service.worker, "V1")
     assert refused.value.code == "hold_not_linkable"
     assert stays(service)["V2"] == ["facts", "letter"]
 

@@ -97,7 +97,7 @@ def tell(service: Kit) -> None:
         exchange.confirm_site(doubtful.visit, HOME, service.worker)
         well()
     settled = next(hold for hold in exchange.list_holds() if hold.kind == "identity")
-    exchange.release_hold(settled.id, service.worker, "checked")
+    exchange.settle_hold(settled.id, "release", service.worker, "checked")
     well()
     checks, exchange.check = exchange.check, lambda document, expected: ["planted"]
     play(someone(6, first))
@@ -115,7 +115,7 @@ def tell(service: Kit) -> None:
     exchange.store.write(lambda uow: uow.update(Mailbox, {"id": HOME}, id="AWAY"))
     well()
     parked = next(hold for hold in exchange.list_holds() if hold.kind == "undelivered")
-    exchange.release_hold(parked.id, service.worker, "checked")
+    exchange.settle_hold(parked.id, "release", service.worker, "checked")
     well()
     # Somebody goes home: nothing stays.
     alone = someone(8, first)
