@@ -30,7 +30,7 @@ from exchange.mailbox import answers, collect, parking, settle
 from exchange.mailbox.collect import HomeList, InboxItem, Opened
 from exchange.mailbox.deliver import GROUP, transfer_of
 from exchange.model import SERVICE, AnswerKind, Caller, Environment, HoldKind, Receipt, Role, Scope, SubmissionState
-from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, UnitOfWork, no_fail_points
+from exchange.ports import Bus, DocumentCheck, FailPoints, Readers, Store, T, UnitOfWork, no_fail_points
 from exchange.records import (
     Answer,
     Delivery,
@@ -408,30 +408,24 @@ class Exchange:
         nhs_number: str = "",
     ) -> tuple[list[InboxItem], bool]:
         """One page of the home's mailbox, in order of change; is there more? Audited when it discloses something new."""
-        scope = Scope(caller.org, Role.RECIPIENT)
         asked = collect.Page(after_change, since, before, count, nhs_number)
+        return self._listed(caller, lambda uow: collect.page(uow, caller.org, asked), lambda found: found[0])
 
-        def look(uow: UnitOfWork) -> tuple[list[InboxItem], bool, bool]:
-            items, more = collect.page(uow, caller.org, asked)
-            return items, more, collect.needs_note(uow, caller.org, items)
+    def home_list(self, caller: Caller, earlier: int = 0) -> HomeList:
+        """The home's list for a named person, with one page of the past. Audited as a poll is."""
+        return self._listed(caller, lambda uow: collect.home_list(uow, caller.org, earlier), lambda found: found.near)
 
-        items, more, is_noted = self.store.read(look, scope)
-        if is_noted:
-            self.store.write(lambda uow: collect.note_listed(uow, caller, items), scope)
-        return items, more
-
-    def home_list(self, caller: Caller, earlier: int = 0) -> tuple[HomeList, datetime]:
-        """The home's list for a named person, and the moment it is of. Audited as a poll is."""
+    def _listed(self, caller: Caller, look: Callable[[UnitOfWork], T], items: Callable[[T], list[InboxItem]]) -> T:
         scope = Scope(caller.org, Role.RECIPIENT)
 
-        def look(uow: UnitOfWork) -> tuple[HomeList, datetime, bool]:
-            found = collect.home_list(uow, caller.org, earlier)
-            return found, uow.now, collect.needs_note(uow, caller.org, found.near)
+        def see(uow: UnitOfWork) -> tuple[T, bool]:
+            found = look(uow)
+            return found, collect.needs_note(uow, caller.org, items(found))
 
-        found, now, is_noted = self.store.read(look, scope)
+        found, is_noted = self.store.read(see, scope)
         if is_noted:
-            self.store.write(lambda uow: collect.note_listed(uow, caller, found.near), scope)
-        return found, now
+            self.store.write(lambda uow: collect.note_listed(uow, caller, items(found)), scope)
+        return found
 
     def delivery(self, caller: Caller, delivery_id: str) -> InboxItem:
         """One delivery of this home. Raises NotFound, also for another home's."""

@@ -7,7 +7,6 @@ from the Composition. A pure function: same Content, same bytes under `exchange.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -18,7 +17,6 @@ from exchange.fhir.narrative import narrative, paragraph
 from exchange.fhir.shape import concept_text, part, parts, spoken, text
 
 Reference = dict[str, object]
-_NEVER_EMPTY = (bool, int, float, Decimal)
 _C0 = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -58,17 +56,14 @@ def letter_digest(letter: Letter) -> str:
 
 def _kept(value: Any) -> Any:
     """Without empty members (ele-1), and with the control characters that FHIR strings may not hold made visible."""
-    if isinstance(value, str):
-        return _C0.sub(_visible, value) if _C0.search(value) else value
-    if isinstance(value, (dict, Mapping)):
-        return {name: kept for name, item in value.items() if (kept := _kept(item)) or isinstance(kept, _NEVER_EMPTY)}
-    if isinstance(value, (list, tuple)):
-        return [kept for item in value if (kept := _kept(item)) or isinstance(kept, _NEVER_EMPTY)]
+    match value:
+        case str():
+            return _C0.sub(lambda hit: chr(0x2400 + ord(hit[0])), value)
+        case Mapping():
+            return {name: kept for name, item in value.items() if (kept := _kept(item)) not in (None, "", [], {})}
+        case list() | tuple():
+            return [kept for item in value if (kept := _kept(item)) not in (None, "", [], {})]
     return value
-
-
-def _visible(hit: re.Match[str]) -> str:
-    return chr(0x2400 + ord(hit[0]))
 
 
 def _valued(system: str, value: str, **more: str) -> list[Resource]:

@@ -127,6 +127,7 @@ class HomeList:
     past: list[InboxItem]
     has_more: bool
     unread_left: int
+    now: datetime
 
 
 def home_list(uow: UnitOfWork, org: str, earlier: int) -> HomeList:
@@ -151,6 +152,7 @@ def home_list(uow: UnitOfWork, org: str, earlier: int) -> HomeList:
         [item for item in shown if item.transfer.id in of_past],
         len(gone) > PAST_ROWS,
         left,
+        uow.now,
     )
 
 

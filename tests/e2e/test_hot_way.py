@@ -107,11 +107,11 @@ def test_who_came_lately_stands_in_the_list_even_with_a_day_long_past_or_unknown
         service.exchange.open_version(service.caller(), transfer)
         for day in ("", "2026-11", "2026-01-05"):
             service.exchange.store.write(lambda uow, day=day: uow.update(Transfer, {"leaving_on": day}, id=transfer))  # type: ignore[misc]
-            found, _ = service.exchange.home_list(service.caller())
+            found = service.exchange.home_list(service.caller())
             assert {item.transfer.id for item in found.near} == {transfer}
             assert len(found.past) == 3
         service.clock.forward(days=15)
-        found, _ = service.exchange.home_list(service.caller())
+        found = service.exchange.home_list(service.caller())
         assert found.near == []
         assert len(found.past) == 4
 

@@ -35,10 +35,10 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
     def inbox(request: Request, who: SignedIn) -> Response:
         asked = request.query_params.get("earlier", "")
         earlier = int(asked) if re.fullmatch(r"[0-9]{1,5}", asked) else 0
-        found, now = exchange.home_list(Caller(who.person.org, person=who.person.id), earlier)
+        found = exchange.home_list(Caller(who.person.org, person=who.person.id), earlier)
         frame = pages.frame(request, who)
         past = Past(inbox_rows(found.past), earlier, found.has_more, found.unread_left)
-        view = inbox_view(inbox_rows(found.near), frame, now, past)
+        view = inbox_view(inbox_rows(found.near), frame, found.now, past)
         return pages.html("inbox.html", frame=frame, view=view)
 
     @router.get("/home/{transfer}")
