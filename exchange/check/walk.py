@@ -57,8 +57,8 @@ class Walk(Report):
     ) -> None:
         """A resource: the root, an entry's, or a contained one. `targets`: the types that may stand here, with their profiles."""
         type_ = value.get("resourceType") if isinstance(value, dict) else None
-        here: Where = where or (None, type_ if isinstance(type_, str) else "", None)
         node = self.plan.type_node(type_) if isinstance(type_, str) else None
+        here: Where = where or (None, node.type if node else "", None)  # never a name of the document's own making
         if node is None or not node.resource or not isinstance(value, dict):
             words = "A resource is needed here: an object whose resourceType is one of R4's"
             self.say(here, "resource-type", words, severity="error" if where else "fatal")
