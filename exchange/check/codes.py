@@ -32,15 +32,10 @@ def bound_object(report: Report, value: dict[str, Any], part: Element, bound: Bo
     pairs = [(one.get("system"), one["code"]) for one in codings if type(one) is dict and type(one.get("code")) is str]
     if pairs:
         bare = all(system is None for system, _ in pairs)
-        _verdict(
-            report,
-            bound,
-            lambda values: [values.has(*pair) for pair in pairs],
-            where,
-            "The code has no system, so it" if bare else "The code",
-        )
+        what = "The code has no system, so it" if bare else "The code"
+        _verdict(report, bound, lambda values: [values.has(*pair) for pair in pairs], where, what)
     elif bound.strength == "required" and value:  # words alone are right for every other binding
-        report.say("error", "code-invalid", where, f"{part.path} needs a code from {bound.url}", "binding-required")
+        report.say(where, "binding-required", f"{part.path} needs a code from {bound.url}", "code-invalid")
 
 
 def bound_code(report: Report, value: str, bound: Bound, where: Where) -> None:
@@ -57,9 +52,14 @@ def _verdict(report: Report, bound: Bound, ask: Callable[[ValueSet], list[bool |
         url = values.url if values else bound.url
         if None not in found:
             severity, words = _SAID[strength]
-            report.say(severity, "code-invalid", where, f"{what} is not in the value set {url}, and {words}", f"binding-{strength}")
+            report.say(where, f"binding-{strength}", f"{what} is not in the value set {url}, and {words}", "code-invalid", severity)
         elif strength != "preferred":
             report.unsure("binding-not-checked", url, where, f"codes against the {strength} value set {url}, which cannot be listed here")
+
+
+def _relative(report: Report, where: Where, what: str, severity: Severity = "error", code: str = "code-invalid") -> None:
+    words = f"The system of {what} must be an absolute URI: http, https or urn"
+    report.say((where, "system", None), "system-relative", words, code, severity)
 
 
 def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
@@ -73,59 +73,38 @@ def coding(report: Report, found: dict[str, Any], part: Element, where: Where) -
     if not _SCHEME.match(system):
         # Advice where a binding tells which systems are meant, and among the codings of a concept; a Coding alone has to say whose it is.
         told = part.path == "CodeableConcept.coding" or (part.bound is not None and part.bound.strength != "preferred")
-        severity: Severity = "warning" if told else "error"
-        report.say(
-            severity,
-            "code-invalid",
-            (where, "system", None),
-            "The system of a code must be an absolute URI: http, https or urn",
-            "system-relative",
-        )
+        _relative(report, where, "a code", "warning" if told else "error")
     if not isinstance(code, str):
         if codes is not None and not has(found, "code"):
-            report.say(
-                "error", "code-invalid", where, f"A coding of {system} needs a code of it; words alone go without it", "code-missing"
-            )
+            report.say(where, "code-missing", f"A coding of {system} needs a code of it; words alone go without it", "code-invalid")
         return
     if (grammar := GRAMMAR.get(system)) is not None:
         if not grammar(code):
-            report.say("error", "code-invalid", where, f"Not a code of {system}", "code-unknown")
+            report.say(where, "code-unknown", f"Not a code of {system}", "code-invalid")
     elif codes is None:
         report.unsure("system-not-checked", system, where, f"codes of the system {_public(system)}, which is not held here")
     else:
-        report.say("error", "code-invalid", where, f"The code system {system} has no such code", "code-unknown")
+        report.say(where, "code-unknown", f"The code system {system} has no such code", "code-invalid")
 
 
 def quantity(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
     """A unit of UCUM must be one."""
     system, code = found.get("system"), found.get("code")
     if isinstance(system, str) and isinstance(code, str) and not _SCHEME.match(system):
-        report.say(
-            "error",
-            "code-invalid",
-            (where, "system", None),
-            "The system of a unit must be an absolute URI: http, https or urn",
-            "system-relative",
-        )
+        _relative(report, where, "a unit")
     if system == UCUM and isinstance(code, str) and not GRAMMAR[UCUM](code):
-        report.say("error", "code-invalid", (where, "code", None), "Not a UCUM unit", "ucum")
+        report.say((where, "code", None), "ucum", "Not a UCUM unit", "code-invalid")
 
 
 def identifier(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
     """datatypes.html#Identifier: the system is absolute, and a value of the system urn:ietf:rfc:3986 is a whole URI."""
     system, value = found.get("system"), found.get("value")
     if isinstance(system, str) and not _SCHEME.match(system):
-        report.say(
-            "error",
-            "value",
-            (where, "system", None),
-            "The system of an identifier must be an absolute URI: http, https or urn",
-            "system-relative",
-        )
-    if found.get("system") == "urn:ietf:rfc:3986" and isinstance(value, str) and not _URI.match(value):
-        report.say("error", "value", (where, "value", None), "With the system urn:ietf:rfc:3986 the value is a whole URI", "identifier-uri")
+        _relative(report, where, "an identifier", code="value")
+    if system == "urn:ietf:rfc:3986" and isinstance(value, str) and not _URI.match(value):
+        report.say((where, "value", None), "identifier-uri", "With the system urn:ietf:rfc:3986 the value is a whole URI", "value")
     if system == "https://tools.ietf.org/html/rfc4122" and isinstance(value, str) and not _UUID.fullmatch(value):
-        report.say("error", "value", (where, "value", None), "With the system of RFC 4122 the value is a UUID", "identifier-uri")
+        report.say((where, "value", None), "identifier-uri", "With the system of RFC 4122 the value is a UUID", "value")
 
 
 def attachment(report: Report, found: dict[str, Any], part: Element, where: Where) -> None:
@@ -134,7 +113,7 @@ def attachment(report: Report, found: dict[str, Any], part: Element, where: Wher
     if type(size) is int and isinstance(data, str):
         bare = "".join(data.split())
         if size != len(bare) // 4 * 3 - bare[-2:].count("="):
-            report.say("error", "value", (where, "size", None), "The size is not that of the data", "attachment-size")
+            report.say((where, "size", None), "attachment-size", "The size is not that of the data", "value")
 
 
 # Systems that may be named in a text, to the character: what else stands in a system could be anything.

@@ -164,25 +164,26 @@ _FORMATS: dict[str, Callable[[Checked], Iterator[str]]] = {"text": _text, "json"
 
 
 def list_profiles(write: Callable[[str], object], contains: str = "") -> int:
-    """Every profile and extension compiled in, one a line: canonical, version, type, source."""
+    """Every profile and extension compiled in, one a line: canonical, version, type, source. 3 when there is none with that word."""
     plan = Checker.load().plan
-    for url, source in sorted(plan.profile_names()):
-        found = plan.record(url)
-        if found and contains.lower() in url.lower():
+    chosen = [pair for pair in sorted(plan.profile_names()) if contains.lower() in pair[0].lower()]
+    for url, source in chosen:
+        if found := plan.record(url):
             write(f"{url}|{found[0].get('version', '')}  {found[0]['type']}  {source}\n")
-    return CLEAN
+    if not chosen:
+        write("No profile compiled in has that in its canonical.\n")
+    return CLEAN if chosen else UNREADABLE
 
 
 def show_profile(url: str, write: Callable[[str], object]) -> int:
     """What a profile adds to its type: 3 when it is not compiled in."""
     url = url.partition("|")[0]
     plan = Checker.load().plan
-    found = plan.record(url)
-    if found is None and plan.profile(url):
+    if found := plan.record(url):
+        write(json.dumps(found[0], indent=1) + "\n")
+    elif plan.profile(url):
         write(f"{url} is a type of R4: every resource of it is held to it, asked for or not.\n")
-        return CLEAN
-    if found is None:
+    else:
         write(f"{UnknownProfile(url).diagnostics()}\n")
         return UNREADABLE
-    write(json.dumps(found[0], indent=1) + "\n")
     return CLEAN

@@ -8,7 +8,7 @@ def definition(report: Report, url: object, at: Where) -> Profile | None:
     """The definition of an extension with this url, where it is held here."""
     profile = report.plan.profile(url) if isinstance(url, str) else None
     if profile and profile.type != "Extension":
-        report.say("error", "extension", at, f"This url is a profile of {profile.type}, not an extension", "extension-url")
+        report.say(at, "extension-url", f"This url is a profile of {profile.type}, not an extension", "extension")
         return None
     return profile
 
@@ -18,16 +18,16 @@ def foreign(report: Report, url: str, part: Element, node: Node, where: Where) -
     if ":" not in url:
         if node.type != "Extension":
             words = "The url of an extension must be absolute, save inside another extension"
-            report.say("error", "extension", where, words, "extension-url")
+            report.say(where, "extension-url", words, "extension")
         elif part.by_url:
-            report.say("error", "extension", where, "This extension does not define such a part", "extension-url")
+            report.say(where, "extension-url", "This extension does not define such a part", "extension")
         return
     report.say(
-        "warning" if part.key == "modifierExtension" else "information",
-        "extension",
         where,
-        "Extension not known: its content is not checked",
         "extension-unknown",
+        "Extension not known: its content is not checked",
+        "extension",
+        severity="warning" if part.key == "modifierExtension" else "information",
     )
 
 
@@ -37,7 +37,7 @@ def placed(
     """The context of an extension: the element, or its type, that it is defined for."""
     if profile.modifier != (part.key == "modifierExtension"):
         word = "modifierExtension" if profile.modifier else "extension"
-        report.say("error", "extension", at, f"This extension belongs into {word}", "extension-modifier")
+        report.say(at, "extension-modifier", f"This extension belongs into {word}", "extension")
     if profile.unless:
         report.unsure("context-not-checked", profile.url, at, "the context invariant of an extension")
     if not profile.contexts:
@@ -64,4 +64,4 @@ def placed(
             return
     allowed = ", ".join(expression for _, expression in profile.contexts)
     words = f"This extension is defined for {allowed}, not for {node.path if holder is None else holder.path}"
-    report.say("error", "extension", at, words, "extension-context")
+    report.say(at, "extension-context", words, "extension")

@@ -23,13 +23,13 @@ def whole(report: Report, root: Where) -> None:
         url, resource = entry.get("fullUrl"), entry.get("resource")
         if not isinstance(url, str):
             if not exempt and isinstance(resource, dict):
-                report.say("error", "required", (root, "entry", index), "An entry needs a fullUrl", "fullurl-missing")
+                report.say((root, "entry", index), "fullurl-missing", "An entry needs a fullUrl", "required")
             continue
         if not SCHEME.match(url):
-            report.say("error", "value", at, "A fullUrl is absolute", "fullurl-absolute")
+            report.say(at, "fullurl-absolute", "A fullUrl is absolute", "value")
         rest = REST.fullmatch(url)
         if rest and isinstance(resource, dict) and (rest[3], rest[2]) != (resource.get("id"), resource.get("resourceType")):
-            report.say("error", "value", at, "The fullUrl does not end in the type and id of its resource", "fullurl-id")
+            report.say(at, "fullurl-id", "The fullUrl does not end in the type and id of its resource", "value")
     if places.document:
         _reachable(report, root)
 
@@ -54,10 +54,10 @@ def _reachable(report: Report, root: Where) -> None:
                 todo += _spread(links, reached, resource)
                 if resource.get("resourceType") != "Provenance":
                     words = "The Composition does not lead to this entry; it only points into the document"
-                    report.say("warning", "structure", (root, "entry", index), words, "document-backwards")
+                    report.say((root, "entry", index), "document-backwards", words, severity="warning")
     for index, resource in found:
         if id(resource) not in reached:
-            report.say("error", "structure", (root, "entry", index), "Nothing in the document leads to this entry", "document-orphan")
+            report.say((root, "entry", index), "document-orphan", "Nothing in the document leads to this entry")
 
 
 def _spread(links: dict[int, list[Resource]], reached: set[int], start: Resource) -> list[Resource]:
@@ -93,7 +93,7 @@ def reference(report: Report, found: dict[str, Any], part: Element, where: Where
         elif text[1:] in places.contained:
             target = places.contained[text[1:]]
         else:
-            report.say("error", "not-found", at, "No contained resource has this id", "ref-1")
+            report.say(at, "ref-1", "No contained resource has this id", "not-found")
             return
     else:
         target, type_, fault = places.resolve(text)
@@ -102,14 +102,14 @@ def reference(report: Report, found: dict[str, Any], part: Element, where: Where
             fault = "error", "document-reference", "What a Composition refers to must be an entry of its document"
         if fault:
             severity, rule, words = fault
-            report.say(severity, "not-found" if rule != "reference-form" else "value", at, words, rule)
+            report.say(at, rule, words, "not-found" if rule != "reference-form" else "value", severity=severity)
         if target is not None:
             places.link(target)
     if target is not None:
         type_ = target.get("resourceType")
     claimed = found.get("type")
     if isinstance(claimed, str) and isinstance(type_, str) and claimed != type_:
-        report.say("error", "value", (where, "type", None), "The type of the reference is not that of its target", "reference-type")
+        report.say((where, "type", None), "reference-type", "The type of the reference is not that of its target", "value")
     _typed(report, type_ or claimed, found, part, where)
     if target is not None and isinstance(type_, str) and part.targets and part.targets.get(type_):
         _conforms(report, target, part.targets[type_], where)
@@ -121,9 +121,9 @@ def _typed(report: Report, type_: object, found: dict[str, Any], part: Element, 
     facts = report.plan.types.facts(type_)
     if facts is None or facts["kind"] != "resource":
         if "type" in found:
-            report.say("error", "value", where, "The reference names a type of resource that R4 does not have", "reference-type")
+            report.say(where, "reference-type", "The reference names a type of resource that R4 does not have", "value")
     elif part.targets is not None and type_ not in part.targets:
-        report.say("error", "structure", where, f"{part.path} may refer to {', '.join(part.targets)} only", "reference-target")
+        report.say(where, "reference-target", f"{part.path} may refer to {', '.join(part.targets)} only")
 
 
 def _conforms(report: Report, target: Resource, profiles: list[str], where: Where) -> None:
@@ -133,7 +133,7 @@ def _conforms(report: Report, target: Resource, profiles: list[str], where: Wher
         return
     if any(_conforms_alone(report, target, url) for url in profiles):
         return
-    report.say("error", "structure", where, f"The target must conform to {' or '.join(profiles)}", "reference-profile")
+    report.say(where, "reference-profile", f"The target must conform to {' or '.join(profiles)}")
 
 
 def _conforms_alone(report: Report, target: Resource, url: str) -> bool:

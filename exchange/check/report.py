@@ -29,7 +29,7 @@ class Report:
         self._errors = self._advice = 0
         self._unsure: dict[tuple[str, str], tuple[Where, str, int]] = {}
 
-    def say(self, severity: Severity, code: str, where: Where, text: str, rule: str) -> None:
+    def say(self, where: Where, rule: str, text: str, code: str = "structure", severity: Severity = "error") -> None:
         expression = spelled(where)
         if (rule, expression) not in self._said:
             self._add(Issue(severity, code, expression, text, rule))

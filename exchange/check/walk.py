@@ -56,17 +56,17 @@ class Walk(Report):
     ) -> None:
         """A resource: the root, an entry's, or a contained one. `targets`: the types that may stand here, with their profiles."""
         type_ = value.get("resourceType") if isinstance(value, dict) else None
-        here: Where = where or (None, type_ if isinstance(type_, str) else "", None)
         node = self.plan.type_node(type_) if isinstance(type_, str) else None
+        here: Where = where or (None, node.type if node else "", None)  # never a name of the document's own making
         if node is None or not node.resource or not isinstance(value, dict):
             words = "A resource is needed here: an object whose resourceType is one of R4's"
-            self.say("error" if where else "fatal", "structure", here, words, "resource-type")
+            self.say(here, "resource-type", words, severity="error" if where else "fatal")
             return
         if targets is not None and type_ not in targets:
-            self.say("error", "structure", here, f"A resource of type {' or '.join(targets)} is needed here", "resource-type")
+            self.say(here, "resource-type", f"A resource of type {' or '.join(targets)} is needed here")
         for one in profiles:
             if one.type != type_:
-                self.say("error", "structure", here, f"The profile {one.url} is for {one.type}, and this is none", "profile-type")
+                self.say(here, "profile-type", f"The profile {one.url} is for {one.type}, and this is none")
         wanted = (self.plan.profile(url) for url in targets.get(node.type, ())) if targets else ()
         chosen = [one for one in (*profiles, *wanted, *self._claimed(value, here)) if one and one.type == type_]
         bases = {one.base for one in chosen}
@@ -77,7 +77,7 @@ class Walk(Report):
             self.resource = value
         else:
             if self.places.stands_twice(value.get("id")):
-                self.say("error", "duplicate", here, "Two contained resources have the same id", "contained-id")
+                self.say(here, "contained-id", "Two contained resources have the same id", "duplicate")
         inside = self.places.enter(value, where is not None and where[1] == "contained")
         for root in dict.fromkeys([one.node for one in chosen if one.url not in bases] or [node]):
             self.members(value, root, None, here, depth - 1)
@@ -96,22 +96,22 @@ class Walk(Report):
             at = ((where, "meta", None), "profile", index)
             if (found := self.plan.profile(url)) is None:
                 words = "Profile not known: not checked. Compile it in, or take the claim out"
-                self.say("warning", "not-supported", at, words, "profile-unknown")
+                self.say(at, "profile-unknown", words, "not-supported", severity="warning")
             elif found.type != resource["resourceType"]:
-                self.say("error", "structure", at, f"This profile is for {found.type}", "profile-type")
+                self.say(at, "profile-type", f"This profile is for {found.type}")
             else:
                 if version and version != found.version:
                     words = f"Checked against version {found.version} of this profile, not the one named"
-                    self.say("warning", "not-supported", at, words, "profile-version")
+                    self.say(at, "profile-version", words, "not-supported", severity="warning")
                 yield found
 
     def members(self, found: object, node: Node, element: Element | None, where: Where, depth: int) -> None:
         """An object of any kind: its properties, then what the whole must have and obey."""
         if type(found) is not dict:
             if found is None:
-                self.say("error", "structure", where, "null is not allowed here: leave it out", "null")
+                self.say(where, "null", "null is not allowed here: leave it out")
             else:
-                self.say("error", "structure", where, "An object is needed here", "type")
+                self.say(where, "type", "An object is needed here")
             return
         self._left -= 1
         if depth < 0 or self._left < 0:
@@ -131,17 +131,17 @@ class Walk(Report):
             if part.choice and part.kind != SHADOW:
                 chosen = {} if chosen is None else chosen
                 if chosen.setdefault(part.choice, key) != key:
-                    self.say("error", "structure", (where, part.step, None), f"{part.choice} has two values: keep one", "choice")
+                    self.say((where, part.step, None), "choice", f"{part.choice} has two values: keep one")
             if part.many and part.kind != SHADOW:
                 self._array(value, part, found, node, element, where, depth)
             else:
                 self._single(value, part, found, where, depth)
         if not found or (len(found) == 1 and "id" in found and element is not None and element.kind != SHADOW):
-            self.say("error", "structure", where, "An empty object: leave the element out", "ele-1")
+            self.say(where, "ele-1", "An empty object: leave the element out")
             return
         for name, others, part in node.required:
             if name not in found and f"_{name}" not in found and not any(other in found for other in others):
-                self.say("error", "required", where, f"{part.path} is required and missing", "min")
+                self.say(where, "min", f"{part.path} is required and missing", "required")
         for part in node.sliced:
             if part.key not in found:
                 self._slice_counts({}, part, where)
@@ -159,10 +159,10 @@ class Walk(Report):
     ) -> None:
         step, kind = part.step, part.kind
         if type(value) is not list:
-            self.say("error", "structure", (where, step, None), "An array is needed here", "type")
+            self.say((where, step, None), "type", "An array is needed here")
             return
         if not value:
-            self.say("error", "structure", (where, step, None), "An empty array: leave the element out", "empty")
+            self.say((where, step, None), "empty", "An empty array: leave the element out")
             return
         if 0 <= part.max < len(value) or len(value) < part.min:
             self._count(len(value), part, where)
@@ -216,7 +216,7 @@ class Walk(Report):
                 self.unsure("invariant-not-checked", rule.key, where, f"invariant {rule.key} of {path}")
             else:
                 words = RULE_WORDS.get(rule.key, f"Invariant {rule.key} of {path} does not hold: see its definition")
-                self.say(rule.severity, "invariant", where, words, rule.key)
+                self.say(where, rule.key, words, "invariant", severity=rule.severity)
 
     def _extensions(
         self, items: list[Any], part: Element, node: Node, element: Element | None, where: Where, depth: int, outer: object
@@ -246,19 +246,17 @@ class Walk(Report):
         name = f"{node.path}.{key}" if isinstance(key, str) and key.isascii() and key.isidentifier() and len(key) < 64 else node.path
         at = (where, name.rpartition(".")[2], None) if name != node.path else where
         self.say(
-            "error",
-            "structure",
             at,
-            f"{node.path} has no such property here: a slip of the pen, a type that is not allowed, or another FHIR version",
             "unknown-element",
+            f"{node.path} has no such property here: a slip of the pen, a type that is not allowed, or another FHIR version",
         )
 
     def _count(self, count: int, part: Element, where: Where) -> None:
         at = (where, part.step, None)
         if count < part.min:
-            self.say("error", "required", at, f"{part.path} is needed {part.min} times or more; here {count}", "min")
+            self.say(at, "min", f"{part.path} is needed {part.min} times or more; here {count}", "required")
         else:
-            self.say("error", "structure", at, f"{part.path} may stand {part.max} times at most; here {count}", "max")
+            self.say(at, "max", f"{part.path} may stand {part.max} times at most; here {count}")
 
     def _own(self, value: object, part: Element, where: Where) -> None:
         """What an element demands of its value beyond the type: fixed and pattern values, binding, rules."""
@@ -272,9 +270,9 @@ class Walk(Report):
 
     def _demanded(self, value: object, part: Element, where: Where) -> None:
         if part.fixed is not None and not same(value, part.fixed, False):
-            self.say("error", "value", where, f"{part.path} has a fixed value in this profile", "fixed")
+            self.say(where, "fixed", f"{part.path} has a fixed value in this profile", "value")
         if part.pattern is not None and not same(value, part.pattern, True):
-            self.say("error", "value", where, f"{part.path} must hold at least the pattern of this profile", "pattern")
+            self.say(where, "pattern", f"{part.path} must hold at least the pattern of this profile", "value")
 
     def _primitive(self, value: object, part: Element, where: Where, holder: Mapping[str, Any], index: int | None) -> None:
         """A primitive that was not passed at once: says what is wrong, if anything."""
@@ -282,15 +280,15 @@ class Walk(Report):
             shadow = holder.get(f"_{part.key}")
             beside = shadow[index] if isinstance(shadow, list) and index is not None and index < len(shadow) else None
             if index is None or beside is None:
-                self.say("error", "structure", where, "null is not allowed here: leave it out", "null")
+                self.say(where, "null", "null is not allowed here: leave it out")
             return
         fault = self.plan.primitives.fault(part.type, value)
         if fault:
             key, words = fault
             if key == "control-character":
-                self.say("warning", "value", where, words, key)
+                self.say(where, key, words, "value", severity="warning")
             else:
-                self.say("error", "value" if key == "format" else "structure", where, words, key)
+                self.say(where, key, words, "value" if key == "format" else "structure")
                 return
         self._demanded(value, part, where)
         self._obey(part.rules, {"value": value}, where, part.path)
@@ -302,32 +300,26 @@ class Walk(Report):
         at: Where = (where, part.step, None)
         items = value if part.many else [value]
         if not isinstance(items, list):
-            self.say("error", "structure", at, "An array is needed here, as long as that of the values", "type")
+            self.say(at, "type", "An array is needed here, as long as that of the values")
             return
         beside = holder.get(part.key[1:])
         if not items or (part.many and isinstance(beside, list) and len(beside) != len(items)):
-            self.say(
-                "error",
-                "structure",
-                at,
-                "Beside an array stands one of the same length, with null where a value has no extensions",
-                "empty",
-            )
+            self.say(at, "empty", "Beside an array stands one of the same length, with null where a value has no extensions")
         elif all(item is None for item in items):
-            self.say("warning", "structure", at, "An array of nulls alone says nothing: leave it out", "empty")
+            self.say(at, "empty", "An array of nulls alone says nothing: leave it out", severity="warning")
         for index, item in enumerate(items):
             if item is not None:
                 self.members(item, part.node or part.built(), part, (where, part.step, index if part.many else None), depth - 1)
 
     def _narrative(self, value: object, where: Where) -> None:
         if not isinstance(value, str) or not value:
-            self.say("error", "structure", where, "XHTML in a string is needed here", "type")
+            self.say(where, "type", "XHTML in a string is needed here")
             return
         found, links = xhtml.faults(value)
         for rule, words in found:
-            self.say("error", "invalid", where, words, rule)
+            self.say(where, rule, words, "invalid")
         if any(not self.places.has_anchor(link) for link in links):
-            self.say("error", "not-found", where, "A link inside the narrative leads to nothing of this resource", "narrative-link")
+            self.say(where, "narrative-link", "A link inside the narrative leads to nothing of this resource", "not-found")
 
     def _sliced(self, items: list[Any], part: Element, slices: Slices, where: Where, depth: int) -> None:
         if slices.unsure:
@@ -342,11 +334,9 @@ class Walk(Report):
                     one = found[0]
                     counts[one.path] = counts.get(one.path, 0) + 1
                 elif slices.closed:
-                    self.say(
-                        "error", "structure", at, f"{part.path} allows its named slices only, and this is none of them", "slice-closed"
-                    )
+                    self.say(at, "slice-closed", f"{part.path} allows its named slices only, and this is none of them")
                 if len(found) > 1:
-                    self.say("error", "structure", at, f"This belongs to more than one slice of {part.path}", "slice-ambiguous")
+                    self.say(at, "slice-ambiguous", f"This belongs to more than one slice of {part.path}")
             self.members(item, one.node or one.built(), one, at, depth - 1)
             self._own(item, one, at)
         self._slice_counts(counts, part, where)
@@ -359,17 +349,10 @@ class Walk(Report):
             name = one.path.rpartition(":")[2]
             if count < one.min:
                 self.say(
-                    "error",
-                    "required",
                     at if part.key else where,
-                    f"The slice {name} of {part.path} is needed {one.min} times or more; here {count}",
                     f"slice-min:{name}",
+                    f"The slice {name} of {part.path} is needed {one.min} times or more; here {count}",
+                    "required",
                 )
             elif 0 <= one.max < count:
-                self.say(
-                    "error",
-                    "structure",
-                    at,
-                    f"The slice {name} of {part.path} may stand {one.max} times at most; here {count}",
-                    f"slice-max:{name}",
-                )
+                self.say(at, f"slice-max:{name}", f"The slice {name} of {part.path} may stand {one.max} times at most; here {count}")

@@ -166,5 +166,7 @@ def test_profiles_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out.startswith("https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient|2.6.1")
     assert __main__.main(["--show-profile", "https://fhir.hl7.org.uk/StructureDefinition/UKCore-Patient"]) == 0
     assert "nhsNumber" in capsys.readouterr().out
+    assert __main__.main(["--list-profiles", "nothing-like-it"]) == 3
+    assert "No profile" in capsys.readouterr().out
     assert __main__.main(["--show-profile", "http://x/y"]) == 3
     assert capsys.readouterr().out

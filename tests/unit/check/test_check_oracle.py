@@ -14,3 +14,15 @@ from tests.oracle import run
 @pytest.mark.skipif(bool(run.missing()), reason="Maven, Java or ../shared is not here")
 def test_the_checker_agrees_with_the_engine() -> None:
     assert run.main(["--count", "300", "--seed", "7", "--quiet", "--agreement", "99"]) == 0
+
+
+def test_damage_that_is_reported_elsewhere_is_told() -> None:
+    def case(*ours: str, theirs: str = "error") -> run.Case:
+        engine = [[theirs, "Patient.gender", "x", "y"]]
+        return run.Case("", "kind", "", engine=engine, ours=list(ours), changed={"Patient.name.given"})
+
+    for place in ("Patient.name[0].given[1]", "Patient.name[0]", "Patient"):
+        assert not case(f"rule {place} words").misplaced
+    for wrong in (case("rule Patient.gender words"), case("rule Patient.names words"), case()):
+        assert wrong.misplaced
+    assert not case(theirs="warning").misplaced  # clean by the engine's word

@@ -235,6 +235,12 @@ def test_no_value_of_the_document_is_in_a_text() -> None:
     assert all(secret not in f"{issue.text}{issue.expression}" for issue in issues)
 
 
+def test_a_type_that_r4_does_not_have_is_not_repeated() -> None:
+    (issue,) = CHECKER.check({"resourceType": "Ada Example, 9990000018"})
+    assert (issue.expression, issue.rule) == ("", "resource-type")
+    assert "Ada" not in issue.text
+
+
 def test_profiles_asked_for() -> None:
     assert of(CHECKER.check(patient(), profiles=[UK + "UKCore-Patient"]), "error") == []
     vitals = CHECKER.check(observation(), profiles=[UK + "UKCore-Observation-VitalSigns"])
