@@ -51,8 +51,14 @@ def three_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]
     yield from _brokers(tmp_path_factory, 3)
 
 
-def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int) -> Iterator[Brokers]:
-    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count)
+@pytest.fixture(scope="module")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
+    """One genuine broker that wants TLS and a SCRAM login."""
+    yield from _brokers(tmp_path_factory, 1, secure=True)
+
+
+def _brokers(tmp_path_factory: pytest.TempPathFactory, count: int, *, secure: bool = False) -> Iterator[Brokers]:
+    brokers = Brokers(tmp_path_factory.mktemp("kafka"), count, secure=secure)
     try:
         brokers.start()
         yield brokers

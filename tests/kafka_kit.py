@@ -21,14 +21,16 @@ ABSENT = 3
 
 @dataclass
 class Brokers:
-    """A cluster in a folder; `servers` is what WARDPOST_KAFKA takes."""
+    """A cluster in a folder; `servers` is what WARDPOST_KAFKA takes. `secure`: clients need TLS and a login."""
 
     folder: Path
     count: int = 1
     servers: str = ""
+    secure: bool = False
 
     def start(self) -> None:
-        done = subprocess.run([SCRIPT, "start", self.folder, str(self.count)], capture_output=True, text=True, timeout=240, check=False)
+        command = [SCRIPT, "start", self.folder, str(self.count), *["secure"] * self.secure]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         if done.returncode == ABSENT:
             pytest.skip("Maven or Java is not here: Apache Kafka cannot be started")
         assert done.returncode == 0, done.stderr

@@ -72,9 +72,12 @@ class Service:
         assert done.returncode == exit, f"wardpost {arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return (done.stdout if exit == 0 else done.stderr).strip()
 
-    def start(self, *command: str) -> None:
+    def launch(self, *command: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(list(command) or [WARDPOST, "run"], env=self.environ, stdout=log, stderr=log)
+
+    def start(self, *command: str) -> None:
+        self.launch(*command)
         wait_until(lambda: self.http("GET", "/ready")[0] == 200, "the service")
         wait_until(lambda: self.is_listening(), "the MLLP listener")
 

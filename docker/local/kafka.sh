@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Apache Kafka (KRaft) on loopback, from Maven's jars on Java 17: for development and tests, without Docker.
 #
-#   kafka.sh start FOLDER [BROKERS]   1 (default) or 3 brokers; prints host:port,... ; starts again what is down, data kept
-#   kafka.sh stop FOLDER              stops them; the data stay in FOLDER
+#   kafka.sh start FOLDER [BROKERS [secure]]   1 (default) or 3 brokers; prints host:port,... ; starts again what is down, data kept
+#   kafka.sh stop FOLDER                       stops them; the data stay in FOLDER
 #
+# secure: clients need TLS and a SCRAM login, user wardpost; FOLDER/ca.pem vouches for the brokers, FOLDER/password is the password.
 # FOLDER/1/pid … are the brokers' process ids. Exit 3: Java 17 or the jars cannot be had here, and why.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,8 +46,25 @@ choose_ports() {
     done
 }
 
+# One key and certificate for all brokers, and the password of the one user; made once. PKCS#8 and PEM, which Kafka reads as they are.
+make_secrets() {
+    [ -e "$folder/password" ] && return
+    command -v openssl >/dev/null || absent "openssl is not here"
+    (
+        umask 077
+        openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=wardpost local kafka" -addext "subjectAltName=IP:127.0.0.1" \
+            -keyout "$folder/key.pem" -out "$folder/ca.pem" 2>/dev/null
+        cat "$folder/key.pem" "$folder/ca.pem" >"$folder/keystore.pem"
+        openssl rand -hex 16 >"$folder/password"
+    )
+}
+
 configure() { # ID
-    local id=$1 replicas=1 in_sync=1 flush=1 voters=""
+    local id=$1 replicas=1 in_sync=1 flush=1 voters="" protocol=PLAINTEXT scram=()
+    if [ -e "$folder/password" ]; then
+        protocol=SASL_SSL
+        scram=(--add-scram "SCRAM-SHA-512=[name=wardpost,password=$(cat "$folder/password")]")
+    fi
     if [ "$brokers" = 3 ]; then replicas=3 in_sync=2 flush=9223372036854775807; fi
     for n in $(seq "$brokers"); do voters+="${voters:+,}$n@127.0.0.1:$((base + 6 + n))"; done
     mkdir -p "$folder/$id"
@@ -57,7 +75,7 @@ node.id=$id
 controller.quorum.voters=$voters
 listeners=CLIENT://127.0.0.1:$((base + id)),BETWEEN://127.0.0.1:$((base + 3 + id)),CONTROLLER://127.0.0.1:$((base + 6 + id))
 advertised.listeners=CLIENT://127.0.0.1:$((base + id)),BETWEEN://127.0.0.1:$((base + 3 + id))
-listener.security.protocol.map=CLIENT:PLAINTEXT,BETWEEN:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:$protocol,BETWEEN:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BETWEEN
 controller.listener.names=CONTROLLER
 log.dirs=$folder/$id/data
@@ -81,6 +99,12 @@ num.io.threads=2
 background.threads=2
 log.cleaner.dedupe.buffer.size=16777216
 TEXT
+    [ "$protocol" = PLAINTEXT ] || cat >>"$folder/$id/server.properties" <<TEXT
+listener.name.client.ssl.keystore.type=PEM
+listener.name.client.ssl.keystore.location=$folder/keystore.pem
+listener.name.client.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+TEXT
     cat >"$folder/$id/log4j2.properties" <<TEXT
 status=warn
 appender.file.type=File
@@ -92,12 +116,13 @@ rootLogger.level=warn
 rootLogger.appenderRef.file.ref=FILE
 TEXT
     [ -e "$folder/$id/data/meta.properties" ] ||
-        java -Xmx128m -cp "$jars/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$folder/$id/server.properties" \
+        java -Xmx128m -cp "$jars/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$folder/$id/server.properties" "${scram[@]}" \
             >"$folder/$id/format.log" 2>&1 || { cat "$folder/$id/format.log" >&2; exit 1; }
 }
 
 start() {
     get_jars
+    if [ "$secure" = secure ]; then make_secrets; fi
     [ -e "$folder/base" ] || choose_ports
     base=$(cat "$folder/base")
     local id addresses="" tries
@@ -134,12 +159,12 @@ stop() {
     done
 }
 
-[ $# -ge 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 mkdir -p "$2"
 folder=$(cd "$2" && pwd)
-brokers=${3:-1}
-case $1,$brokers in
-    start,[13]) start ;;
+brokers=${3:-1} secure=${4:-}
+case $1,$brokers,$secure in
+    start,[13], | start,[13],secure) start ;;
     stop,*) stop ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -7,7 +7,7 @@ event by its id. Hence no Kafka transactions, and a guard for everything that ai
   what is too large is refused before it is sent;
 - an idempotent send never gives up when a broker freezes: the patience is ours;
 - stopping flushes first, and may wait for ever: it is given a moment, then the parts are closed;
-- a refused SCRAM login comes as KeyError: it is named;
+- a refused login or certificate comes as "unable to bootstrap": one broker is asked again by hand, and the reason named;
 - a consumer may stand still after its broker came back: one that makes no progress although there is more is made anew.
 """
 
@@ -25,7 +25,16 @@ from typing import Any, TypeVar, cast
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import CommitFailedError, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.conn import create_conn, get_ip_port_afi
+from aiokafka.errors import (
+    CommitFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
 from aiokafka.helpers import create_ssl_context
 
 from exchange.errors import Conflict, Refused, Unavailable
@@ -57,6 +66,7 @@ class KafkaAccess:
     ca_file: str = ""
 
     def options(self) -> dict[str, Any]:
+        """As aiokafka takes them. Raises OSError when the CA file cannot be read or is no PEM."""
         options: dict[str, Any] = {"bootstrap_servers": self.servers.split(",")}
         if self.user:
             options |= {"sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": self.user, "sasl_plain_password": self.password}
@@ -84,7 +94,7 @@ class KafkaBus:
     def __init__(
         self, access: KafkaAccess, *, topic: str = TOPIC, session_seconds: float = 10.0, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        self._access, self._topic = access, topic
+        self._options, self._topic = access.options(), topic
         self._session_ms, self._patience = int(session_seconds * 1000), patience_seconds
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wardpost-kafka", daemon=True)
@@ -134,7 +144,7 @@ class KafkaBus:
             async with asyncio.timeout(self._patience):
                 if self._producer is None:
                     await self._make_topic()
-                    self._producer = AIOKafkaProducer(**self._access.options(), **PRODUCER)
+                    self._producer = AIOKafkaProducer(**self._options, **PRODUCER)
                     await self._producer.start()
                 sent = [
                     await self._producer.send(self._topic, event.body.encode(), event.key.encode(), headers=headers_of(event))
@@ -194,7 +204,7 @@ class KafkaBus:
             group_id=f"wardpost.{group}",
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=self._session_ms // 4,
-            **self._access.options(),
+            **self._options,
             **CONSUMER,
         )
         self._readers[group] = _Reader(consumer, time.monotonic())
@@ -230,7 +240,7 @@ class KafkaBus:
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(**self._access.options(), request_timeout_ms=5000)
+        admin = AIOKafkaAdminClient(**self._options, request_timeout_ms=5000)
         try:
             await admin.start()
             yield admin
@@ -249,6 +259,23 @@ class KafkaBus:
         if reader is not None and not await _closed(reader.consumer.stop()):
             await _closed(reader.consumer._client.close())
 
+    async def _name_refusal(self) -> None:
+        """Raises Refused `bus_login` or `bus_tls` when that is why the first broker that answers does not let us in."""
+        options = {name: value for name, value in self._options.items() if name != "bootstrap_servers"}
+        for server in self._options["bootstrap_servers"]:
+            host, port, _ = get_ip_port_afi(server)
+            try:
+                (await create_conn(host, port, request_timeout_ms=2000, **options)).close()
+                return
+            except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as problem:
+                step = "Check WARDPOST_KAFKA_USER and its password; the broker must offer SCRAM-SHA-512."
+                raise Refused("bus_login", "The Kafka login was refused.", next_step=step) from problem
+            except ssl.SSLError as problem:
+                step = "Check WARDPOST_KAFKA_CA_FILE, and the names and dates in the broker's certificate."
+                raise Refused("bus_tls", f"There is no TLS to Kafka that can be trusted: {problem.reason}.", next_step=step) from problem
+            except (KafkaError, OSError):
+                continue
+
     # From outside
 
     def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -259,11 +286,10 @@ class KafkaBus:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result(seconds + self._patience)
-        except KeyError as problem:
-            step = "Check WARDPOST_KAFKA_USER and its password."
-            raise Refused("bus_login", "The Kafka login was refused.", next_step=step) from problem
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as problem:
             future.cancel()
+            if isinstance(problem, KafkaConnectionError):
+                asyncio.run_coroutine_threadsafe(self._name_refusal(), self._loop).result()
             raise Unavailable("bus_away", "Kafka did not answer.", next_step="Nothing is lost; it is tried again.") from problem
 
 
