@@ -136,13 +136,19 @@ def open_exchange(
 
 
 def _bus(settings: Settings, store: Store) -> Bus:
-    """Kafka when it is named, else the tables. Nothing connects before it is used."""
-    if not settings.kafka:
-        return TableBus(store)
+    """Kafka when it is named, else the tables. Nothing connects before it is used. Raises Refused `setting`."""
+    return kafka_bus(settings) if settings.kafka else TableBus(store)
+
+
+def kafka_bus(settings: Settings) -> Bus:
     from exchange.bus.kafka import KafkaAccess, KafkaBus  # here: aiokafka is loaded only where it is wanted
 
-    password = settings.kafka_password_file.read_text().strip() if settings.kafka_password_file else ""
-    return KafkaBus(KafkaAccess(settings.kafka, settings.kafka_user, password, str(settings.kafka_ca_file or "")))
+    try:
+        password = settings.kafka_password_file.read_text().strip() if settings.kafka_password_file else ""
+        return KafkaBus(KafkaAccess(settings.kafka, settings.kafka_user, password, str(settings.kafka_ca_file or "")))
+    except OSError as problem:
+        step = "Check WARDPOST_KAFKA_PASSWORD_FILE."
+        raise Refused("setting", "The file with the password for Kafka cannot be read.", next_step=step) from problem
 
 
 def check_database(settings: Settings) -> None:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import stat
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -49,6 +51,8 @@ def look_at(settings: Settings, today: date) -> list[Note]:
     notes += _of_mail(settings)
     if settings.postgres:
         notes += _of_postgres(settings)
+    if settings.kafka:
+        notes += _of_kafka(settings)
     for name in ("exchange", "adapters"):
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None or Path(found.origin).parents[1] != Path(__file__).parents[2]:
@@ -100,8 +104,28 @@ def _of_postgres(settings: Settings) -> list[Note]:
         notes.append(
             Note(True, f"The way to PostgreSQL at {url.hostname} is not protected. Add ?sslmode=verify-full to WARDPOST_DATABASE.")
         )
+    return notes + _tried(lambda: check_database(settings))
+
+
+def _of_kafka(settings: Settings) -> list[Note]:
+    """Is it there, does it let us in, can others read along or write?"""
+    from exchange.wiring import kafka_bus
+
+    def ping() -> None:
+        with closing(kafka_bus(settings)) as bus:
+            bus.ping()
+
+    notes = []
+    far = {urlsplit(f"//{server}").hostname or "" for server in settings.kafka.split(",")} - set(LOOPBACK)
+    if far and not (settings.kafka_ca_file and settings.kafka_user):
+        step = "Set WARDPOST_KAFKA_CA_FILE and WARDPOST_KAFKA_USER."
+        notes.append(Note(True, f"The way to Kafka at {', '.join(sorted(far))} is open to its network. {step}"))
+    return notes + _tried(ping)
+
+
+def _tried(check: Callable[[], None]) -> list[Note]:
     try:
-        check_database(settings)
+        check()
     except WardpostError as problem:
-        notes.append(Note(True, f"{problem.diagnostics()}{f' ({problem.__cause__})' if problem.__cause__ else ''}"))
-    return notes
+        return [Note(True, f"{problem.diagnostics()}{f' ({problem.__cause__})' if problem.__cause__ else ''}")]
+    return []
