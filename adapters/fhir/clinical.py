@@ -12,6 +12,12 @@ from exchange.fhir.shape import codes_of, concept_text, part, parts, text
 
 ROLE = {"AllergyIntolerance": "allergy", "Condition": "diagnosis", "Procedure": "procedure", "Observation": "result"}
 MEDICINES = ("MedicationStatement", "MedicationRequest")
+# What was dispensed and given: its role, and what of it travels as data. All of it is told in words too, for a record joins only the
+# medicine that it names, and of doses only the last.
+_RECORDS = {
+    "MedicationDispense": ("medicine-supply", ("identifier", "quantity", "whenHandedOver")),
+    "MedicationAdministration": ("medicine-dose", ("identifier", "effectiveDateTime")),
+}
 # What only names people, places and papers: told where something refers to them.
 QUIET = ("Bundle", "MessageHeader", "Composition", "Patient", "Practitioner", "PractitionerRole", "Organization", "Location", "Medication",
          "Binary", "DocumentReference", "Device", "Provenance", "OperationOutcome")  # fmt: skip
@@ -42,6 +48,8 @@ class Reader:
             yield from self._section(section, f"{composition.position}.section[{number}]", composition, _SUMMARY)
         for found in self.source.found:
             yield from self._told(found, _DRUGS if found.type.startswith("Medication") else _SUMMARY)
+        for found in self.source.of(*_RECORDS):
+            yield from self._record(found)
 
     def _based_on(self, statement: Found) -> Iterator[Found]:
         for name in ("basedOn", "derivedFrom"):
@@ -101,6 +109,21 @@ class Reader:
         change = next((change for change in ("stopped", "held") if change in (*said, STATUS_MEANS.get(status, ""))), "")
         change = change or next(filter(None, said), "")
         return Entry(f"medicine-{change}" if change else "medicine", found.position, made)
+
+    def _record(self, found: Found) -> Iterator[Entry]:
+        """A dispense or an administration that took place (STU3 says notDone, notGiven) of a medicine that has a name."""
+        node, (role, kept) = found.node, _RECORDS[found.type]
+        target = self.source.target(part(node, "medicationReference"), found)
+        drug = part(node, "medicationCodeableConcept") or (part(target.node, "code") if target and target.type == "Medication" else {})
+        is_undone = any(node.get(name) in (True, "true") for name in ("notGiven", "notDone"))
+        if is_undone or not concept_text(drug) or text(node, "status") not in ("in-progress", "completed"):
+            return
+        more = ["status", "medicationCodeableConcept", *(["whenPrepared"] if "whenHandedOver" not in node else [])]
+        more += ["dosage"] if part(node, "dosage").keys() & {"dose", "rateRatio", "rateQuantity"} else []  # mad-1
+        made = self.carrier.resource(found, without=tuple(node.keys() - {*kept, *more}))
+        if target and target.type == "Medication":
+            made["medicationCodeableConcept"] = self.carrier.resource(target).get("code", {})
+        yield Entry(role, found.position, made)
 
     def _from_request(self, found: Found, status: str) -> str:
         for old, new in (("dosageInstruction", "dosage"), ("authoredOn", "dateAsserted")):

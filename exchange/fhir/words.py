@@ -97,8 +97,9 @@ def record_words(entry: Entry) -> str:
         dose = joined(", ", amount_words(part(resource, "dosage", "dose")), text(resource, "dosage", "text"))
         return joined(", ", f"Recorded as given {spoken(text(resource, 'effectiveDateTime'))}", dose)
     if entry.role == "medicine-supply":
-        amount, when = amount_words(resource.get("quantity")), spoken(text(resource, "whenPrepared"))
-        return joined(" ", "Dispensed", joined(", ", amount, when), "(not said to be handed over)")
+        amount, given = amount_words(resource.get("quantity")), text(resource, "whenHandedOver")
+        said = joined(", ", amount, spoken(given or text(resource, "whenPrepared")))
+        return f"Handed over {said}" if given else joined(" ", "Dispensed", said, "(not said to be handed over)")
     return f"Ordered {amount_words(part(resource, 'dispenseRequest', 'quantity'))}"
 
 

@@ -77,12 +77,13 @@ def assemble(
     encounter, left_at = _stay(told, feeds)
     ward_allergies = tuple(_stated_allergies(stated.allergies or Allergies(), said.get("allergies")))
     allergies = (*(_allergies(feeds) or _newest_entries(signed, "allergy")), *ward_allergies)
-    recorded = [entry for draft in records for entry in draft.entries]
     own_list = _newest_entries(lists, *MEDICINE_ROLES)
-    listed = own_list or discharge_list(recorded)
+    listed = own_list or discharge_list([entry for draft in records for entry in draft.entries])
     source_of_list = [draft for draft in tables if listed and any(entry is listed[0] for entry in draft.entries)]
     travelling = letters_of(sources)
     speaking = [draft for draft in reversed(signed) if set(draft.letters) & set(travelling)]  # a note goes with its letter
+    saying = {id(draft) for draft in (*records, *speaking)}
+    recorded = [entry for source in ordered if id(source.draft) in saying for entry in source.draft.entries]
     medicines, medicine_conflicts = _medicines(listed, stated, said)
     medicines, record_conflicts = with_records(medicines, recorded, said)
     reports = [source.draft for source in ordered if source.draft.kind is SourceKind.RECORDS or _is_signed(source.draft)]
@@ -187,7 +188,9 @@ def _miscounts(sources: Sequence[Source]) -> Iterator[Contradiction]:
         told = [source.draft for source in reversed(sources) if source.draft.counts.get(kind)]
         records = [draft for draft in told if draft.kind is SourceKind.RECORDS]
         lists = [draft for draft in told if draft.kind is not SourceKind.RECORDS]
-        counted = ((draft.counts[kind], draft.entries) for draft in (*lists[:1], *records))
+        # What a letter says was given or dispensed is no row of its list.
+        rows = [entry for draft in lists[:1] for entry in draft.entries if entry.role not in ("medicine-supply", "medicine-dose")]
+        counted = [*((draft.counts[kind], rows) for draft in lists[:1]), *((draft.counts[kind], draft.entries) for draft in records)]
         pairs = ((there, sum(entry.role.split("-")[0] == role for entry in entries)) for there, entries in counted)
         if wrong := next((pair for pair in pairs if pair[0] != pair[1]), None):
             yield Contradiction("count", rule, f"The source has {wrong[0]} {kind}, {wrong[1]} could be read.")

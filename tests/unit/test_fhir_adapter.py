@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from adapters.fhir import read, source_id
+from exchange.fhir.document import build_document
 from exchange.fhir.draft import Draft, LetterStatus, Outcome, ReadingProfile, SourceKind, Unreadable
+from exchange.fhir.json import dump
 from exchange.fhir.shape import part, parts, text
+from exchange.wiring import broken_rules
+from tests.draft_kit import HOME, SENDER, assemble, source
 from tests.fhir_kit import NUMBER, as_json, as_xml, document, medicine, resource, section, url
 
 ONE = document([medicine("Digoxin", "0.10 mg")])
@@ -235,6 +239,43 @@ def test_a_result_is_data_and_what_has_no_place_as_data_is_told_in_words() -> No
     told = [(text(entry.resource, "section"), text(entry.resource, "text")) for entry in entries if entry.role == "note"]
     assert ("safety-alerts", "Status: active; Code: Falls; Period: start 2026-11-20") in told
     assert [str(part(entry.resource, "valueQuantity")["value"]) for entry in entries if entry.role == "result"] == ["2.50"]
+
+
+def test_what_was_given_and_dispensed_joins_the_medicine_and_stands_in_words() -> None:
+    drug = {"medicationCodeableConcept": {"text": "Apixaban 5mg"}, "subject": {"reference": url("patient")}}
+    at = "2026-11-28T08:05:00+00:00"
+    given = {
+        "resourceType": "MedicationAdministration",
+        "status": "completed",
+        **drug,
+        "effectiveDateTime": at,
+        "performer": [{"actor": {"reference": "Practitioner/elsewhere"}}],
+        "dosage": {"text": "One", "dose": {"value": 5, "unit": "mg"}},
+    }
+    handed = {
+        "resourceType": "MedicationDispense",
+        "status": "completed",
+        **drug,
+        "quantity": {"value": 28, "unit": "tablet"},
+        "whenPrepared": "2026-11-28T09:00:00+00:00",
+        "whenHandedOver": "2026-11-28T10:00:00+00:00",
+    }
+    later = {**given, "effectiveDateTime": "2026-11-28T20:00:00+00:00"}
+    others = {"given": given, "handed": handed, "refused": {**later, "status": "not-done"}, "undone": {**later, "notGiven": True},
+              "nobody": {**later, "medicationCodeableConcept": {"text": "Another medicine"}}}  # fmt: skip
+    found = draft(document([medicine("Apixaban 5mg", "One twice a day")], others))
+    told = "\n".join(text(entry.resource, "text") for entry in found.entries if entry.role == "note")
+    assert all(name in told for name in ("not-done", "Another medicine", "28, tablet", "2026-11-28T20:00:00+00:00"))
+    content = assemble(transfer_id="11111111-1111-4111-8111-111111111111", version=1, sender=SENDER, site=HOME, sources=[source(found)])
+    bundle = build_document(content)
+    (row,) = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "MedicationStatement"]
+    joined = {entry["fullUrl"]: entry["resource"] for entry in bundle["entry"]}
+    records = [joined[one["reference"]] for one in row["derivedFrom"]]
+    assert [(one["resourceType"], one.get("effectiveDateTime", one.get("whenHandedOver"))) for one in records] == [
+        ("MedicationAdministration", at), ("MedicationDispense", "2026-11-28T10:00:00+00:00"),
+    ]  # fmt: skip
+    assert "Handed over 28 tablet, 28 November 2026" in dump(bundle).decode()
+    assert (content.conflicts, broken_rules(bundle, content.counts())) == ((), [])
 
 
 def test_the_account_names_every_value_once() -> None:
