@@ -499,7 +499,8 @@ class Exchange:
                 )
             return answers.give(uow, caller, delivery, kind, reason_code, content)
 
-        answer = self.store.write(give, Scope(caller.org, Role.RECIPIENT))
+        # "Not ours" also takes the transfer back and raises a hold, which are the hospital's rows.
+        answer = self.store.write(give, SERVICE if reason_code in answers.NOT_OURS else Scope(caller.org, Role.RECIPIENT))
         self.fail("answer.after_commit")
         return answer
 

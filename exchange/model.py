@@ -92,6 +92,7 @@ class HoldKind(StrEnum):
     FAILED_CHECK = "failed_check"
     REUSED_ID = "reused_id"
     UNDELIVERED = "undelivered"
+    NOT_OURS = "not_ours"
 
 
 class AnswerKind(StrEnum):

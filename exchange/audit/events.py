@@ -58,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "letter.opened": Kind("R", _REST, (_RESTFUL, "read", "read")),
     "withdrawal.seen": _UPDATE,
     "answer.given": _CREATE,
+    "near_miss.recorded": _CREATE,
     "link.made": _CREATE,
     "link.used": _UPDATE,
     "session.ended": _UPDATE,

@@ -19,6 +19,7 @@ WORDS: Mapping[HoldKind, str] = {
     HoldKind.SEVERAL_STAYS: "The letter fits several stays.",
     HoldKind.FAILED_CHECK: "The structured document is not right.",
     HoldKind.UNDELIVERED: "A version did not reach its mailbox.",
+    HoldKind.NOT_OURS: "The home says that this is not their resident.",
     HoldKind.REUSED_ID: "A message number came twice with different content.",
 }
 # What a person can say that was found. Words from a list alone: the column is plain.

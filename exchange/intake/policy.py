@@ -21,7 +21,7 @@ class Rung(NamedTuple):
     before_leaving: timedelta | None = None
 
 
-HOME, WARD, DESK, MANAGER, TEAM = "home", "ward", "discharge contact", "site manager", "integration team"
+HOME, WARD, PICKER, DESK, MANAGER, TEAM = "home", "ward", "who picked the home", "discharge contact", "site manager", "integration team"
 
 
 def _hours(hours: float) -> timedelta:
@@ -47,6 +47,7 @@ LADDERS: Mapping[str, tuple[Rung, ...]] = {
     HoldKind.UNADDRESSED: (
         Rung(WARD), Rung(DESK, _hours(4), is_by_day=True, before_leaving=_hours(24)), Rung(MANAGER, _hours(8), before_leaving=_hours(20)),
     ),
+    HoldKind.NOT_OURS: (Rung(PICKER), Rung(DESK, _hours(1), is_by_day=True), Rung(MANAGER, _hours(2))),
     HoldKind.IDENTITY: _DESK_FIRST,
     HoldKind.TEST: _TEAM_SLOWLY,
     HoldKind.DEAD: _DESK_FIRST,

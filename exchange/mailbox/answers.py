@@ -6,10 +6,15 @@ from exchange.audit.events import of_transfer, record
 from exchange.directory.entries import get_person
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.fhir.json import dump
-from exchange.model import AnswerKind, Caller, DeliveryState, PersonRole
+from exchange.intake.holds import raise_hold
+from exchange.mailbox.deliver import take_back
+from exchange.model import AnswerKind, Caller, DeliveryState, HoldKind, PersonRole, TransferState
 from exchange.ports import UnitOfWork
-from exchange.records import Answer, Delivery, Sealed, Version
-from exchange.transfer.transfers import emit
+from exchange.records import Answer, Delivery, Sealed, Stay, Version
+from exchange.transfer.transfers import emit, get_transfer, withdraw
+
+# "Not our resident": as a refusal, and as a question.
+NOT_OURS = ("D14", "Q22")
 
 
 def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, reason_code: str, content: dict[str, object]) -> Answer:
@@ -46,6 +51,8 @@ def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, 
         content=Sealed.of(dump(content)),
     )
     uow.insert(answer)
+    if reason_code in NOT_OURS:
+        _lock(uow, caller, delivery)
     version = uow.get(Version, delivery.version_id)
     record(
         uow,
@@ -56,3 +63,20 @@ def give(uow: UnitOfWork, caller: Caller, delivery: Delivery, kind: AnswerKind, 
     )
     emit(uow, "delivery.answered", delivery.recipient_org, {"delivery": delivery.id, "transfer": delivery.transfer_id, "answer": answer.id})
     return answer
+
+
+def _lock(uow: UnitOfWork, caller: Caller, delivery: Delivery) -> None:
+    """The home says that this is not their resident: nothing more opens there from this moment on, who picked it is told, and it is an
+    information-governance near miss (practice.md 1). No message opens it again: a person picks anew."""
+    transfer = get_transfer(uow, delivery.transfer_id)
+    stay = uow.get(Stay, transfer.stay_id)
+    if transfer.state is TransferState.WITHDRAWN or stay is None:
+        return
+    withdraw(uow, transfer, stay, "not_ours")
+    take_back(uow, delivery.recipient_org, transfer.id, transfer.versions, "not_ours")
+    about = of_transfer(transfer.id, nhs_number=stay.nhs_number, to=transfer.sender_org)
+    for row in uow.find(Delivery, transfer_id=transfer.id, withdrawal_seen_at=None):
+        uow.update(Delivery, {"withdrawal_seen_at": uow.now}, id=row.id)
+        record(uow, "withdrawal.seen", caller, of_transfer(transfer.id, detail=row.id))
+    record(uow, "near_miss.recorded", caller, about, code="wrong_home")
+    raise_hold(uow, HoldKind.NOT_OURS, org=transfer.sender_org, code="home_says_not_ours", stay=stay.id, transfer=transfer.id)

@@ -19,7 +19,7 @@ def deliver(uow: UnitOfWork, event: OutboxEvent) -> None:
         case "version.published":
             _put(uow, event, body["version"])
         case "transfer.withdrawn":
-            _take_back(uow, event.key, body["transfer"], int(body["up_to"]), body["reason"])
+            take_back(uow, event.key, body["transfer"], int(body["up_to"]), body["reason"])
         case _:
             pass
 
@@ -73,7 +73,7 @@ def _put(uow: UnitOfWork, event: OutboxEvent, version_id: str) -> None:
     )
 
 
-def _take_back(uow: UnitOfWork, mailbox_id: str, transfer_id: str, up_to: int, reason: str) -> None:
+def take_back(uow: UnitOfWork, mailbox_id: str, transfer_id: str, up_to: int, reason: str) -> None:
     """Withdraw the versions up to a number; a later one, published after the transfer was opened again, stays."""
     mailbox = _locked(uow, mailbox_id)
     rows = uow.find(Delivery, transfer_id=transfer_id, number__le=up_to, state__ne=DeliveryState.WITHDRAWN, order="number")

@@ -18,6 +18,8 @@ from exchange.transfer.status import holds_json
 # Why what a hold names never goes anywhere. Words from a list alone: the columns are plain.
 REFUSALS = ("not_ours", "test", "duplicate", "wrong_person", "not_for_a_home", "died")
 
+_ADDRESSABLE = (HoldKind.UNADDRESSED, HoldKind.NOT_OURS)
+
 
 def settle(uow: UnitOfWork, hold_id: str, act: str, person_id: str, value: str = "", org: str = "") -> int:
     """Do one act of `ACTS`; how many messages or transfers it set going or ended. `value`: the site's ODS code, the stay or a word;
@@ -36,7 +38,7 @@ def settle(uow: UnitOfWork, hold_id: str, act: str, person_id: str, value: str =
 def acts_of(uow: UnitOfWork, hold: Hold) -> list[str]:
     """The acts that fit a hold, in the order in which they are offered."""
     fits = {
-        "address": hold.kind is HoldKind.UNADDRESSED,
+        "address": hold.kind in _ADDRESSABLE,
         "link": hold.kind is HoldKind.SEVERAL_STAYS,
         "replay": bool(_waiting(uow, hold)) or hold.kind is HoldKind.UNREADABLE,
         "release": True,
@@ -92,7 +94,7 @@ def _link(uow: UnitOfWork, hold: Hold, person: Person, stay: str) -> int:
 
 def _address(uow: UnitOfWork, hold: Hold, person: Person, site: str) -> int:
     """The letter goes to this home: the pick of a home, which closes the hold."""
-    if hold.kind is not HoldKind.UNADDRESSED or hold.resolved_at is not None or hold.transfer_id is None:
+    if hold.kind not in _ADDRESSABLE or hold.resolved_at is not None or hold.transfer_id is None:
         raise Refused("hold_not_addressable", "No letter waits for its home in this hold.", next_step="List the holds again.")
     stay = transfers.find_stay(uow, hold.transfer_id, hold.sender_org)
     transfers.confirm(uow, stay, entries.get_organisation(uow, site), person)

@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 
 from exchange.audit.events import About, record
 from exchange.fhir.shape import LONDON, moment
-from exchange.intake.policy import DESK, HOME, LADDERS, MANAGER, TEAM, Rung
+from exchange.intake.policy import DESK, HOME, LADDERS, MANAGER, PICKER, TEAM, Rung
 from exchange.model import HOME_ROLES, Caller, DeliveryState, PersonRole
 from exchange.ports import UnitOfWork
 from exchange.records import Delivery, Hold, Notice, Organisation, Person, Transfer
@@ -107,6 +107,10 @@ def _write(uow: UnitOfWork, matter: Matter, code: str, who: str, *, has_team: bo
         to = [TO_TEAM] if has_team else []
     elif who in _ROLES:
         to = [person.id for person in uow.find(Person, order="id", org=org, is_active=True) if person.role in _ROLES[who]]
+    elif who == PICKER:
+        transfer = uow.get(Transfer, matter.transfer_id or "")
+        picker = uow.get(Person, (transfer and transfer.confirmed_by) or "")
+        to = [picker.id] if picker and picker.is_active else []
     else:
         return 0
     for person in to or [TO_NOBODY]:

@@ -78,7 +78,8 @@ def names_address(words: str, home: Organisation) -> bool:
 
 
 def check_pick(uow: UnitOfWork, stay: Stay, site: Organisation, pick: Pick, found: list[Candidate]) -> bool:
-    """Whether the pick can stand alone; False: it goes against the messages or the last pick, and a second person is needed.
+    """Whether the pick can stand alone; False: it goes against the messages, the last pick or the home's own "not ours", and a second
+    person is needed.
 
     Raises Refused `postcode_differs`, `call_back`.
     """
@@ -90,7 +91,8 @@ def check_pick(uow: UnitOfWork, stay: Stay, site: Organisation, pick: Pick, foun
     if not was_here and not pick.spoke_to.strip():
         step = "Call the home on its number in the directory and say who you spoke to."
         raise Refused("call_back", "Nobody here has sent this person to this home before.", next_step=step)
-    return not backed or site.id in backed
+    is_refused = bool(uow.count(Transfer, stay_id=stay.id, recipient_org=site.id, withdrawn_reason="not_ours"))
+    return not is_refused and (not backed or site.id in backed)
 
 
 def _earlier(uow: UnitOfWork, stay: Stay) -> list[Transfer]:
@@ -99,7 +101,7 @@ def _earlier(uow: UnitOfWork, stay: Stay) -> list[Transfer]:
     if stay.nhs_number is not None:
         stays += [one.id for one in uow.find(Stay, sender_org=stay.sender_org, nhs_number=stay.nhs_number) if one.id != stay.id]
     found = uow.find(Transfer, order="-confirmed_at", stay_id__in=stays, recipient_org__ne=None, confirmed_at__ne=None)
-    return [row for row in found if row.withdrawn_reason != "redirected"]
+    return [row for row in found if row.withdrawn_reason not in ("redirected", "not_ours")]
 
 
 def _look_alikes(homes: Iterable[Organisation], beside: list[Organisation]) -> list[Candidate]:

@@ -78,7 +78,9 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person, how
             of_transfer(transfer.id, nhs_number=stay.nhs_number, to=site.id),
             code=how,
         )
-    resolve_if_open(uow, HoldKind.UNADDRESSED, transfer.id, "addressed", person.id)
+    for one in uow.find(Transfer, stay_id=stay.id):
+        for kind in (HoldKind.UNADDRESSED, HoldKind.NOT_OURS):
+            resolve_if_open(uow, kind, one.id, "addressed", person.id)
     raise_doubts(uow, stay)
     enqueue(uow, "publish", transfer.id)
     return get_transfer(uow, transfer.id)

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from exchange.check import Checker
 from exchange.directory.entries import add_client, default_scopes
 from exchange.directory.links import make_link
+from exchange.model import Environment
 from exchange.web.app import make_app
 from exchange.web.auth.secrets import hash_secret, make_secret
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, Kit, kit
@@ -113,8 +114,8 @@ def code_of(answer) -> str:  # type: ignore[no-untyped-def]
 
 
 @contextmanager
-def api(folder: Path, profile: str = "{}") -> Iterator[Api]:
-    with kit(folder, profile=profile) as service:
+def api(folder: Path, profile: str = "{}", environment: Environment = Environment.TRIAL) -> Iterator[Api]:
+    with kit(folder, profile=profile, environment=environment) as service:
         app = make_app(service.exchange, service.settings)
         with TestClient(app, base_url=service.settings.public_url, raise_server_exceptions=False, follow_redirects=False) as http:
             found = Api(service, http)

@@ -343,7 +343,11 @@ class Judge:
         items = [paper for paper in self.homes[site].papers.values() if paper.transfer in ids]
         if stay["outcome"] == "held" or not letters:
             self.figures["… nothing may leave"] += 1
-            if items:
+            sent = [m for m in self.truth["messages"] if m.get("stay") == stay["stay"]]
+            if [paper.number for paper in items] == [1] and sent[0]["fate"] == "hold" and "ADT" not in sent[0]["kind"]:
+                # It came, and was picked, before the visit was heard of: nobody could know. The feed's first word holds all that follows.
+                self.figures["… left before the feed contradicted it"] += 1
+            elif items:
                 self.complain(f"{visit} ({stay['outcome']}, {stay['hold']}): papers left")
             if (
                 stay["outcome"] == "held"

@@ -265,6 +265,7 @@ _WITHDRAWN = {
     "discharge_cancelled": "The discharge is off: the person is staying in hospital.",
     "admission_cancelled": "The hospital cancelled the stay.",
     "redirected": "The person goes to another home.",
+    "not_ours": "Your home said that this is not your resident.",
     "refused": "The hospital looked and says that nobody is coming.",
 }
 
