@@ -17,10 +17,11 @@ from exchange.model import AnswerKind, Caller, DeliveryState, Role, Scope
 from exchange.records import Answer, Part
 from exchange.transfer.match import read_label
 from exchange.web.home import answers
-from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
+from exchange.web.home.facts import Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.inbox import inbox_view
+from exchange.web.home.page import TransferView
 from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import TransferView, condition_words, transfer_view, withdrawn_words
+from exchange.web.home.view import condition_words, transfer_view, withdrawn_words
 from exchange.web.session import HEADERS, Pages
 
 FHIR_JSON = "application/fhir+json"
@@ -110,10 +111,17 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         title = {AnswerKind.SEEN: "Kept: you have read this", AnswerKind.ASK: "Your question was sent"}.get(
             given.kind, "Your answer was sent"
         )
-        words = answers.given_words(given)
-        name = f"{item.person.given} {item.person.family}".strip()
-        done = Done(title, words, who.person.name.text(), spoken_at(given.answered_at, now), given.number, name, f"/home/{transfer}")
-        return pages.html("answered.html", frame=pages.frame(request, who), done=done)
+        kept = _given(given, who.person.name.text())
+        name = resident_of(item).name
+        return pages.html(
+            "answered.html",
+            frame=pages.frame(request, who),
+            title=title,
+            given=kept,
+            at=spoken_at(kept.at, now),
+            name=name,
+            transfer=transfer,
+        )
 
     return router
 
