@@ -350,7 +350,6 @@ def pages() -> Mapping[str, bytes]:
     wrong = Tried("can_take", {"when": "other", "time": "0800"}, ("27-skin",), {"day": "Choose the day"})
     gone = {"title": "We cannot find this page", "words": "The papers may have been taken back.",
             "next_step": "Look at the list of who is coming.", "code": "not_found"}  # fmt: skip
-    kept = given(words="today at 08:00, if co-careldopa is in the bag.")
     return {
         "link": render(
             "link.html", frame=anonymous, who="Priya Testworth", home="Sample Meadow Care Home", action="/link", until="03:00 today"
@@ -380,8 +379,8 @@ def pages() -> Mapping[str, bytes]:
         "transfer-withdrawn": transfer(bundle(), withdrawn_at=NOW, withdrawn_why="She is staying in hospital."),
         "transfer-error": transfer(bundle(), tried=wrong),
         "answered": render(
-            "answered.html", frame=FRAME, title="Your answer was sent", given=kept, at="Saturday 28 November, 02:11",
-            name="Edith Testperson", transfer="6f3c2b1e", made="Saturday 28 November, 02:11",
+            "answered.html", frame=FRAME, title="Your answer was sent", number=1, name="Edith Testperson", transfer="6f3c2b1e",
+            said="can take: today at 08:00 (Priya Testworth, Sat 28 Nov, 02:11)", made="Saturday 28 November, 02:11",
         ),
         "error": render("error.html", frame=FRAME, **gone),
     }  # fmt: skip
