@@ -29,7 +29,7 @@ from exchange.fhir.stated import (
 from exchange.model import AnswerKind
 from exchange.web.home import Renderer, TransferView, inbox_view, transfer_view
 from exchange.web.home.answers import Tried
-from exchange.web.home.facts import Done, ErrorFacts, Frame, Given, InboxRow, LetterFacts, LinkFacts, Mark, Read, Resident, TransferFacts
+from exchange.web.home.facts import Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
 from exchange.web.home.render import STYLESHEET
 
 NOW = datetime(2026, 11, 28, 2, 3, tzinfo=UTC)
@@ -348,12 +348,12 @@ def pages() -> Mapping[str, bytes]:
     long_row = replace(rows()[1], resident=replace(RESIDENT, name=LONG_NAME))
     anonymous = replace(FRAME, who="", start_url="", home="")
     wrong = Tried("can_take", {"when": "other", "time": "0800"}, ("27-skin",), {"day": "Choose the day"})
-    done = Done("Sent. The hospital has it", "We can take Edith today at 08:00, if co-careldopa is in the bag.", "Priya Testworth",
-                "Saturday 28 November, 02:11", 1, "Edith Testperson", "/home/transfers/6f3c2b1e",
-                "You can change your answer until she travels.")  # fmt: skip
-    gone = ErrorFacts("We cannot find this page", "The papers may have been taken back.", "Look at the list of who is coming.", "not_found")
+    gone = {"title": "We cannot find this page", "words": "The papers may have been taken back.",
+            "next_step": "Look at the list of who is coming.", "code": "not_found"}  # fmt: skip
     return {
-        "link": render("link.html", frame=anonymous, link=LinkFacts("Priya Testworth", "Sample Meadow Care Home", "/link", "03:00 today")),
+        "link": render(
+            "link.html", frame=anonymous, who="Priya Testworth", home="Sample Meadow Care Home", action="/link", until="03:00 today"
+        ),
         "inbox-empty": inbox(),
         "inbox-one": inbox(rows()[1]),
         "inbox-many": inbox(*rows()),
@@ -378,8 +378,11 @@ def pages() -> Mapping[str, bytes]:
         "transfer-replaced": transfer(bundle(), newest_version=2, replaced_at=NOW, answers=(given(),)),
         "transfer-withdrawn": transfer(bundle(), withdrawn_at=NOW, withdrawn_why="She is staying in hospital."),
         "transfer-error": transfer(bundle(), tried=wrong),
-        "answered": render("answered.html", frame=FRAME, done=done, made="Saturday 28 November, 02:11"),
-        "error": render("error.html", frame=FRAME, error=gone),
+        "answered": render(
+            "answered.html", frame=FRAME, title="Your answer was sent", number=1, name="Edith Testperson", transfer="6f3c2b1e",
+            said="can take: today at 08:00 (Priya Testworth, Sat 28 Nov, 02:11)", made="Saturday 28 November, 02:11",
+        ),
+        "error": render("error.html", frame=FRAME, **gone),
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from exchange.records import Organisation
 from exchange.web.auth.secrets import hash_secret, make_secret
 from exchange.web.errors import status_of
 from exchange.web.fhir.routes import read_form
-from exchange.web.home.facts import ErrorFacts, Frame, LinkFacts
+from exchange.web.home.facts import Frame
 from exchange.web.home.render import CONTENT_SECURITY_POLICY, STYLESHEET, Renderer
 from exchange.web.home.times import at as spoken_at
 
@@ -60,8 +60,9 @@ class Pages:
 
     def error(self, problem: WardpostError, frame: Frame | None = None) -> Response:
         status, _ = status_of(problem)
-        facts = ErrorFacts(_TITLES.get(status, "That did not work"), problem.message, problem.next_step, problem.code)
-        return self.html("error.html", status, frame=frame or self.bare_frame, error=facts)
+        title = _TITLES.get(status, "That did not work")
+        said = {"title": title, "words": problem.message, "next_step": problem.next_step, "code": problem.code}
+        return self.html("error.html", status, frame=frame or self.bare_frame, **said)
 
     def home(self, work: Callable[..., Response]) -> Callable[..., Response]:
         """A page for a signed-in person of a home."""
@@ -167,9 +168,9 @@ def session_router(exchange: Exchange, pages: Pages) -> APIRouter:
         found = exchange.store.read(lambda uow: links.describe(uow, hash_secret(secret)))
         if found is None:
             return pages.error(links.spent())
-        name, home, until = found
+        who, home, until = found
         now = exchange.store.read(lambda uow: uow.now)
-        return pages.html("link.html", frame=pages.bare_frame, link=LinkFacts(name, home, f"/in/{secret}", spoken_at(until, now)))
+        return pages.html("link.html", frame=pages.bare_frame, who=who, home=home, action=f"/in/{secret}", until=spoken_at(until, now))
 
     @router.post("/in/{secret}")
     def use_link(secret: str) -> Response:
@@ -190,7 +191,7 @@ def session_router(exchange: Exchange, pages: Pages) -> APIRouter:
         def out(request: Request, who: SignedIn) -> Response:
             pages.checked(request, posted)
             exchange.store.write(lambda uow: links.end_session(uow, who.session))
-            answer = pages.html("error.html", frame=pages.bare_frame, error=ErrorFacts("You are signed out", "Close this page."))
+            answer = pages.html("error.html", frame=pages.bare_frame, title="You are signed out", words="Close this page.")
             answer.delete_cookie(pages.cookie, path="/", secure=pages.is_https, httponly=True, samesite="lax")
             return answer
 

@@ -140,6 +140,18 @@ def test_a_form_that_is_too_large_or_of_another_kind(tmp_path: Path) -> None:
         assert rows(found, Answer) == []
 
 
+def test_a_kept_answer_says_what_was_said_and_by_whom_to_everybody_of_the_home(tmp_path: Path) -> None:
+    with api(tmp_path) as found:
+        transfer = found.kit.story(2)
+        headers = sign_in(found, found.kit.carer)
+        form = {**form_of(found, headers, transfer), "kind": "cannot", "reason": "D05"}
+        kept = found.http.post(f"/home/{transfer}/answer", headers=headers, data=form).headers["location"]
+        for reader in (headers, sign_in(found, found.kit.manager)):
+            page = found.http.get(kept, headers=reader).text
+            assert re.search(r"To version 1: <strong>cannot take: The papers are not complete \(Ama Carer-Test, ", page)
+        assert found.http.get(kept, headers=sign_in(found, found.kit.other_carer)).status_code == 404
+
+
 def test_addresses_that_are_nothing(tmp_path: Path) -> None:
     with api(tmp_path) as found:
         transfer = found.kit.story(2)

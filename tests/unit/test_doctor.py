@@ -22,5 +22,6 @@ def test_an_open_way_to_kafka_and_one_that_leads_nowhere_are_named(tmp_path: Pat
 
 
 def test_a_password_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    missing = unsafe(tmp_path, f"127.0.0.1:{free_port()}", WARDPOST_KAFKA_USER="wardpost", WARDPOST_KAFKA_PASSWORD_FILE=str(tmp_path / "no"))
+    there = {"WARDPOST_KAFKA_USER": "wardpost", "WARDPOST_KAFKA_PASSWORD_FILE": str(tmp_path / "no")}
+    missing = unsafe(tmp_path, f"127.0.0.1:{free_port()}", **there)
     assert "Check WARDPOST_KAFKA_PASSWORD_FILE." in missing

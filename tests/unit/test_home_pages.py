@@ -11,7 +11,6 @@ from exchange.fhir import codes
 from exchange.fhir.draft import Entry
 from exchange.fhir.stated import Contact
 from exchange.web.home import Renderer, inbox_view, transfer_view
-from exchange.web.home.facts import LinkFacts
 from exchange.web.home.render import STYLESHEET, inert
 from tests import board_kit
 from tests import page_kit as kit
@@ -97,7 +96,7 @@ def test_the_answer_forms_post_what_the_service_reads() -> None:
 
 
 def test_the_link_page_only_shows_one_button() -> None:
-    render = RENDERER.render("link.html", frame=None, link=LinkFacts("Priya Testworth", "Sample Meadow", "/link"))
+    render = RENDERER.render("link.html", frame=None, who="Priya Testworth", home="Sample Meadow", action="/link", until="03:00 today")
     tree = html.fromstring(render.decode())
     (form,) = tree.forms
     assert (form.method, form.action) == ("POST", "/link")

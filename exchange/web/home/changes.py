@@ -6,14 +6,10 @@ here; a medicine is known by its exact name: one that came under another name is
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from exchange.web.home.page import Change, Line, TransferView
 from exchange.web.home.reading import Section
 from exchange.web.home.values import Fact, Value, value
-
-if TYPE_CHECKING:
-    from exchange.web.home.view import TransferView
 
 MEDICINE = "medicine"
 GONE = "Ask the ward before you give or stop it."
@@ -22,26 +18,7 @@ Place = tuple[str, str, int]
 Lines = Mapping[Place, Mapping[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One label with what it said and what it says; "" for a label that the version does not have."""
-
-    label: str
-    was: Value
-    now: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that changed. `advice`: what to do about it, where that cannot wait."""
-
-    area: str
-    title: str = field(repr=False)
-    lines: tuple[Line, ...] = field(repr=False)
-    advice: str = ""
-
-
-def changes(old: "TransferView", new: "TransferView") -> tuple[Change, ...]:
+def changes(old: TransferView, new: TransferView) -> tuple[Change, ...]:
     """Every difference, the most dangerous first: medicines (gone, not to give, others), alerts, letters, what is missing, the rest."""
     if old.has_document != new.has_document:
         said = ("came as letters alone", "came as a document and letters")
@@ -102,7 +79,7 @@ def _shown(words: str | None, is_there: bool) -> Value:
     return Value("none", "nothing said" if is_there else "not named") if words is None else value(words)
 
 
-def _lines(view: "TransferView") -> Lines:
+def _lines(view: TransferView) -> Lines:
     found: dict[Place, dict[str, str]] = {}
     seen: Counter[tuple[str, str]] = Counter()
 

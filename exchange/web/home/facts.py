@@ -128,41 +128,6 @@ class InboxRow:
     ward_phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What the page says after an answer was kept."""
-
-    title: str
-    words: str = field(repr=False)
-    who: str = field(repr=False)
-    at: str
-    version: int
-    name: str = field(repr=False)
-    transfer_url: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkFacts:
-    """The page of a one-time link: GET shows one button, its POST uses the link up."""
-
-    who: str = field(repr=False)
-    home: str
-    action: str
-    good_until: str = ""
-    csrf: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorFacts:
-    """The error page: what is wrong, what to do next, and a code to tell us."""
-
-    title: str
-    words: str
-    next_step: str = ""
-    code: str = ""
-
-
 def dialled(phone: str) -> str:
     """What a `tel:` link may hold of a phone number as written: digits, a leading plus, nothing else."""
     kept = "".join(character for character in phone.split("ext")[0] if character.isdecimal() and character.isascii())

@@ -14,13 +14,14 @@ from exchange.fhir.pdf_scan import warning
 from exchange.fhir.shape import LONDON
 from exchange.mailbox.collect import InboxItem, Opened
 from exchange.model import AnswerKind, Caller, DeliveryState, Role, Scope
-from exchange.records import Answer, Part
+from exchange.ports import UnitOfWork
+from exchange.records import Answer, Part, Person
 from exchange.transfer.match import read_label
 from exchange.web.home import answers
-from exchange.web.home.facts import Done, Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
-from exchange.web.home.inbox import Past, inbox_view
-from exchange.web.home.times import at as spoken_at
-from exchange.web.home.view import TransferView, condition_words, transfer_view, withdrawn_words
+from exchange.web.home.facts import Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
+from exchange.web.home.inbox import Past, answer_words, inbox_view
+from exchange.web.home.page import TransferView
+from exchange.web.home.view import condition_words, transfer_view, withdrawn_words
 from exchange.web.session import HEADERS, Pages
 
 FHIR_JSON = "application/fhir+json"
@@ -97,18 +98,20 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
     @router.get("/home/{transfer}/answered/{answer_id}")
     @pages.home
     def answered(request: Request, who: SignedIn, transfer: str, answer_id: str) -> Response:
-        given = exchange.store.read(lambda uow: uow.get(Answer, answer_id), Scope(who.person.org, Role.RECIPIENT))
-        if given is None or given.transfer_id != transfer:
-            raise NotFound("answer", "There is no such answer here.", next_step="Go back to the papers.")
+        def look(uow: UnitOfWork) -> tuple[Answer, str]:
+            found = uow.get(Answer, answer_id)
+            if found is None or found.transfer_id != transfer:
+                raise NotFound("answer", "There is no such answer here.", next_step="Go back to the papers.")
+            giver = uow.get(Person, found.person_id) if found.person_id else None
+            return found, giver.name.text() if giver else found.client_id or ""
+
+        given, by = exchange.store.read(look, Scope(who.person.org, Role.RECIPIENT))
         item = exchange.version_item(Caller(who.person.org), transfer, given.number)
-        now = exchange.store.read(lambda uow: uow.now)
-        title = {AnswerKind.SEEN: "Kept: you have read this", AnswerKind.ASK: "Your question was sent"}.get(
-            given.kind, "Your answer was sent"
-        )
-        words = answers.given_words(given)
-        name = f"{item.person.given} {item.person.family}".strip()
-        done = Done(title, words, who.person.name.text(), spoken_at(given.answered_at, now), given.number, name, f"/home/{transfer}")
-        return pages.html("answered.html", frame=pages.frame(request, who), done=done)
+        titles = {AnswerKind.SEEN: "Kept: you have read this", AnswerKind.ASK: "Your question was sent"}
+        said = answer_words(_given(given, by), exchange.store.read(lambda uow: uow.now), version=given.number)
+        title, name = titles.get(given.kind, "Your answer was sent"), resident_of(item).name
+        frame = pages.frame(request, who)
+        return pages.html("answered.html", frame=frame, title=title, said=said, number=given.number, name=name, transfer=transfer)
 
     return router
 

@@ -4,100 +4,25 @@ Every text shown comes from one of the three; nothing is calculated but ages, co
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from exchange.fhir import codes
 from exchange.web.home import alerts, times
-from exchange.web.home.answer_box import AnswerView, answer_view
-from exchange.web.home.changes import MEDICINE, Change, changes
+from exchange.web.home.answer_box import answer_view
+from exchange.web.home.changes import MEDICINE, changes
 from exchange.web.home.facts import Mark, Read, TransferFacts, dialled
 from exchange.web.home.inbox import Badge, answer_words, badge_words
-from exchange.web.home.letters import Letter, letters_view, newest_letter, signed
-from exchange.web.home.medicines import MedicinesView, medicines_view
+from exchange.web.home.letters import letters_view, newest_letter, signed
+from exchange.web.home.medicines import medicines_view
+from exchange.web.home.page import Call, Part, TransferView
+from exchange.web.home.page import Gap as Gap
+from exchange.web.home.page import Notice as Notice
 from exchange.web.home.reading import Papers, Resource, Run, Section, each, find, text
 from exchange.web.home.reading import codes as codes_of
-from exchange.web.home.values import Alert, Value, value
+from exchange.web.home.values import Value, value
 
 LETTER_PROFILES = ("letter only", "letter and checked")  # the feed sends letters: no list that we can read
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    rule: str
-    title: str
-    detail: str = field(repr=False)
-    why: str
-    is_known: bool
-    owner: Value
-    by: str
-    closes: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    title: str
-    words: str
-    icon: str
-    is_calm: bool = False
-    url: str = ""
-    link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    label: str
-    who: str
-    phone: str
-    tel: str
-    hours: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    anchor: str
-    title: str
-    sections: tuple[Section, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TransferView:
-    title: str
-    name: str = field(repr=False)
-    first_name: str = field(repr=False)
-    born: Value
-    nhs_number: Value
-    badge: Badge
-    version: int
-    published: str
-    coming: Value
-    origin: Value
-    papers: str
-    notices: tuple[Notice, ...]
-    gaps_title: str
-    gaps: tuple[Gap, ...]
-    warnings: tuple[Gap, ...]
-    override: str
-    call: Call | None
-    others: tuple[Call, ...]
-    contact_source: str
-    jumps: tuple[tuple[str, str], ...]
-    alerts: tuple[Alert, ...]
-    medicines: MedicinesView
-    parts: tuple[Part, ...]
-    letters: tuple[Letter, ...]
-    own_words: tuple[Section, ...]
-    record: tuple[Section, ...]
-    history: tuple[tuple[str, str], ...]
-    answer: AnswerView
-    made: str
-    transfer_id: str
-    has_document: bool
-    stale: str
-    changes: tuple[Change, ...] = ()
-    read_before: str = ""
-    before_version: int = 0
-    changed_cards: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 # Blocks of the page and the sections of the document in them, with our heading ("" for the first). The rest stands in the record.
