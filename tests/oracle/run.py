@@ -108,6 +108,8 @@ class Case:
         """The engine refuses it, and no error of ours names what was changed, something in it, or anything that it stands in."""
         above = {plain(line.split(" ")[1]) for line in self.ours if " " in line}
         over = any(not a or f"{b}.".startswith(f"{a}.") for a in above for b in self.changed)
+        # Another type or profile changes what the resource as a whole is held to.
+        over = over or any(re.search(r"\.(resourceType|meta(\.profile)?)$", place) for place in self.changed)
         return bool(self.kind) and self.engine_refuses and not self.settled and not (self.ours and (over or self.at_the_change))
 
     @property

@@ -25,4 +25,7 @@ def test_damage_that_is_reported_elsewhere_is_told() -> None:
         assert not case(f"rule {place} words").misplaced
     for wrong in (case("rule Patient.gender words"), case("rule Patient.names words"), case()):
         assert wrong.misplaced
+    other = case("rule Patient.gender words")
+    other.changed = {"Patient.meta.profile"}  # what the whole resource is held to
+    assert not other.misplaced
     assert not case(theirs="warning").misplaced  # clean by the engine's word
