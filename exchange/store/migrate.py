@@ -10,7 +10,7 @@ from exchange.errors import Refused
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 MOVING = "moving"  # written in place of a revision while `wardpost move` fills a database
 _FOLDER = Path(__file__).with_name("migrations")
 _LOCK = 0x77617264  # any number of ours: two processes that start at once do not both make the tables
