@@ -215,6 +215,9 @@ def test_a_new_resident_of_another_home_is_refused_by_its_software(tmp_path: Pat
         kit.drain()
         assert found.fhir("GET", "/fhir/DocumentReference").json()["entry"][0]["resource"]["status"] == "entered-in-error"
         assert kit.findings() == []
+        (gone,) = kit.exchange.store.read(lambda uow: uow.find(Transfer))
+        page = found.http.get(f"/home/{gone.id}", headers=sign_in(found, kit.carer))
+        assert (page.status_code, "not your resident" in page.text, "Penicillin" in page.text) == (410, True, False)
         # A returner's open at once.
         visit = arrive(found, 1)
         transfer = pick(found, visit, postcode=HERE, spoke_to="Mia")["transfer"]
