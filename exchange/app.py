@@ -311,10 +311,12 @@ class Exchange:
             stay, home = transfers.find_stay(uow, stay_or_transfer, person.org), entries.get_organisation(uow, site)
             if pick is None:
                 return transfers.confirm(uow, stay, home, person)
-            stands_alone = check_pick(uow, stay, home, pick, self._candidates(uow, stay))
+            found = self._candidates(uow, stay)
+            stands_alone = check_pick(uow, stay, home, pick, found)
+            is_new = not any(one.site.id == home.id and one.is_backed for one in found)
             spoke_to = " ".join(pick.spoke_to.split())[:80]
             how = f"postcode typed; spoke to {spoke_to} on the directory number" if spoke_to else "postcode typed"
-            return transfers.confirm(uow, stay, home, person, how, stands_alone)
+            return transfers.confirm(uow, stay, home, person, how, stands_alone, is_new)
 
         return self.store.write(confirm)
 

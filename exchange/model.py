@@ -103,6 +103,7 @@ class AnswerKind(StrEnum):
     CANNOT = "cannot"
     AGREED = "agreed"
     ASK = "ask"
+    OURS = "ours"
 
 
 class PersonRole(StrEnum):

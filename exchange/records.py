@@ -321,7 +321,7 @@ class Stay(Record):
 @Meta("transfer", index=(("stay_id",), ("sender_org", "state"), ("recipient_org", "leaving_on", "id")))
 class Transfer(Record):
     """One Stay to one Site. `leaving_on` is the expected day or instant as the hospital sent it; `proposed_site` was picked
-    against what the messages say and waits for a second person."""
+    against what the messages say and waits for a second person; `is_heads_up`: a new resident, shut until the home says "ours"."""
 
     id: str
     stay_id: str
@@ -337,6 +337,7 @@ class Transfer(Record):
     withdrawn_reason: str = ""
     proposed_site: str = ""
     proposed_by: str | None = None
+    is_heads_up: bool = False
 
 
 @Meta("supplement", owner=("transfer", "transfer_id"), index=(("transfer_id",),))

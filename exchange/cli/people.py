@@ -162,7 +162,7 @@ def open_(
 
 def answer(
     delivery: Annotated[str, typer.Argument(help="Id of the delivery (wardpost inbox).")],
-    kind: Annotated[str, typer.Argument(help="seen, can_take, cannot, agreed or ask.")],
+    kind: Annotated[str, typer.Argument(help="seen, can_take, cannot, agreed, ask or ours.")],
     by: By,
     reason: Annotated[str, typer.Option(help="Code: D… for cannot, Q… for ask.")] = "",
     at: Annotated[str, typer.Option(help="For can_take: when, in your words.")] = "",

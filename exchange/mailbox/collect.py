@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
+
 from exchange.audit.events import of_transfer, record
 from exchange.directory.keys import Directory, holder, private_key
-from exchange.errors import Gone, NotFound
-from exchange.model import Caller, DeliveryState, Environment
+from exchange.errors import Conflict, Gone, NotFound
+from exchange.model import AnswerKind, Caller, DeliveryState, Environment
 from exchange.ports import UnitOfWork
 from exchange.records import Answer, Delivery, Mailbox, Part, Person, Transfer, Version
 from exchange.seal.envelope import open_manifest, open_part
@@ -32,6 +34,16 @@ class InboxItem:
     parts: tuple[Part, ...]
     labels: tuple[PartLabel, ...]
     answers: tuple[Answer, ...]
+    is_shut: bool = False
+
+
+# What a home can say of a new resident that opens the papers (practice.md 1).
+_OPENS = (AnswerKind.OURS, AnswerKind.CAN_TAKE, AnswerKind.AGREED)
+
+
+def is_shut(transfer: Transfer, answers: Sequence[Answer]) -> bool:
+    """A heads-up of a new resident: who comes, from where and when; nothing clinical before the home says that the person is theirs."""
+    return transfer.is_heads_up and not any(answer.kind in _OPENS for answer in answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,13 @@ def items_of(uow: UnitOfWork, deliveries: Sequence[Delivery]) -> list[InboxItem]
             given = tuple(answers[transfer.id])
             mine = tuple(parts[version.id])
             labels = tuple(read_label(part.label) for part in mine)
-            items.append(InboxItem(delivery, version, transfer, read_summary(version.person), mine, labels, given))
+            person = read_summary(version.person)
+            if is_shut(transfer, given):
+                items.append(
+                    InboxItem(delivery, version, transfer, msgspec.structs.replace(person, missing=()), (), (), given, is_shut=True)
+                )
+            else:
+                items.append(InboxItem(delivery, version, transfer, person, mine, labels, given))
     return items
 
 
@@ -184,12 +202,21 @@ def note_listed(uow: UnitOfWork, caller: Caller, items: list[InboxItem]) -> None
     uow.update(Mailbox, {"polled_at": uow.now, "listed_change": max(newest, mailbox.listed_change)}, id=mailbox.id)
 
 
+def refuse_shut(uow: UnitOfWork, delivery: Delivery) -> None:
+    """Raises Conflict `not_ours_yet` while a new resident's papers wait for the home's word."""
+    transfer = uow.get(Transfer, delivery.transfer_id)
+    if transfer is not None and is_shut(transfer, uow.find(Answer, transfer_id=transfer.id)):
+        step = "Say first whether this is your resident: “ours”, or “not our resident”."
+        raise Conflict("not_ours_yet", "These papers open when your home says that the person is yours.", next_step=step)
+
+
 def open_content(uow: UnitOfWork, environment: Environment, delivery: Delivery, part: Part) -> bytes:
     """The plaintext of one part, after every check of the envelope. Raises Gone `withdrawn`, EnvelopeRefused."""
     if delivery.state is DeliveryState.WITHDRAWN:
         raise Gone(
             "withdrawn", "The hospital took this document back.", next_step="Throw away any print; call the ward if you expect her or him."
         )
+    refuse_shut(uow, delivery)
     version = uow.get(Version, delivery.version_id)
     if version is None:
         raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
@@ -216,18 +243,18 @@ def open_version(uow: UnitOfWork, environment: Environment, caller: Caller, tran
         raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")
     item = item_of(uow, chosen)
     contents: dict[str, bytes] = {}
-    if chosen.state is not DeliveryState.WITHDRAWN:
+    if chosen.state is not DeliveryState.WITHDRAWN and not item.is_shut:
         shown = [part for part in item.parts if part.media_type in ("application/fhir+json", "text/plain")]
         contents = {part.id: open_content(uow, environment, chosen, part) for part in shown}
     people = {answer.person_id for answer in item.answers} | {row.opened_by for row in rows}
     known = {person: uow.get(Person, person) for person in people if person}
     names = {person: row.name.text() for person, row in known.items() if row is not None}
     before = None
-    if chosen.state is DeliveryState.CURRENT:
+    if chosen.state is DeliveryState.CURRENT and not item.is_shut:
         answered = {answer.number for answer in item.answers}
         read = [row.number for row in rows if row.state is DeliveryState.REPLACED and (row.opened_at or row.number in answered)]
         before = open_version(uow, environment, caller, transfer_id, max(read)) if read else None
-    return Opened(item, tuple(rows), contents, item.version.gate.open(), names, before)
+    return Opened(item, tuple(rows), contents, b"{}" if item.is_shut else item.version.gate.open(), names, before)
 
 
 def note_opened(uow: UnitOfWork, caller: Caller, opened: Opened) -> None:

@@ -2,7 +2,7 @@
 
 from exchange.directory.keys import Directory, holder, private_key
 from exchange.errors import NotFound
-from exchange.mailbox.collect import get_delivery
+from exchange.mailbox.collect import get_delivery, refuse_shut
 from exchange.model import Environment
 from exchange.ports import UnitOfWork
 from exchange.records import Part, Version
@@ -12,6 +12,7 @@ from exchange.seal.envelope import open_manifest, open_part, read_file, write_fi
 def envelope_file(uow: UnitOfWork, org: str, delivery_id: str) -> bytes:
     """The sealed envelope of a delivery in its file form; nothing is decrypted. Raises NotFound."""
     delivery = get_delivery(uow, delivery_id, org)
+    refuse_shut(uow, delivery)
     version = uow.get(Version, delivery.version_id)
     if version is None:
         raise NotFound("delivery", "There is no such document here.", next_step="Look at your list again.")

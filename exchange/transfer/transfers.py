@@ -32,10 +32,13 @@ def open_possible(uow: UnitOfWork, stay: Stay, leaving_on: str) -> Transfer:
     return transfer
 
 
-def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person, how: str = "", stands_alone: bool = True) -> Transfer:
+def confirm(
+    uow: UnitOfWork, stay: Stay, site: Organisation, person: Person, how: str = "", stands_alone: bool = True, is_new: bool = False
+) -> Transfer:
     """A named person at the sender says which site. A different site than before is a new Transfer; the old one is withdrawn.
 
     `how`: how it was made sure, for the sealed audit trail. Not `stands_alone`: kept as a proposal until another person picks the same.
+    `is_new`: nothing says that the person lived there; the home gets a heads-up, and the papers open when it says "ours".
     Raises Refused: `person_not_allowed`, `not_a_home`, `site_closed`.
     """
     if person.org != stay.sender_org or person.role not in HOSPITAL_ROLES:
@@ -69,6 +72,7 @@ def confirm(uow: UnitOfWork, stay: Stay, site: Organisation, person: Person, how
             "confirmed_by": person.id,
             "withdrawn_at": None,
             "withdrawn_reason": "",
+            "is_heads_up": is_new,
         }
         uow.update(Transfer, changes, id=transfer.id)
         record(

@@ -1,6 +1,7 @@
 """People of practice.md whose home is the matter: not ours, a sold home, a test message. Each as source messages over HTTP; the home and
 the hospital act by API and page. fsck is the oracle."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,13 @@ from exchange.cli.demo_story import admission, letter, people
 from exchange.directory.entries import add_sender
 from exchange.directory.imports import import_file
 from exchange.errors import Conflict, Gone
+from exchange.mailbox.envelopes import envelope_file
 from exchange.model import Environment, HoldKind, TransferState
-from exchange.records import Hold, Submission, Transfer
+from exchange.records import Hold, Part, Submission, Transfer
 from tests.app_kit import HOME, HOSPITAL, OTHER_HOME
-from tests.e2e.api_kit import Api, api
+from tests.e2e.api_kit import Api, api, code_of
 from tests.e2e.test_notices import desk
+from tests.e2e.test_pages_http import sign_in
 from tests.unit.test_directory_import import ods
 
 HERE = "NM4 7QA"
@@ -168,3 +171,65 @@ def test_a_test_message_on_a_live_system_waits_with_an_owner_and_reaches_nobody(
 
 def code_of_json(body: dict[str, Any]) -> str:
     return str(body["issue"][0]["details"]["coding"][0]["code"])
+
+
+def test_a_new_resident_is_a_heads_up_until_the_home_says_ours(tmp_path: Path) -> None:
+    """No message names this home: who, from where and when, and nothing clinical to software, page, file or list."""
+    with hospital(tmp_path) as found:
+        kit, person = found.kit, people(found.kit.clock())[0]
+        for raw in (admission(person, kit.clock.at), letter(person, kit.clock.at)):
+            send(found, raw.replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", b"7 Elsewhere Road^^Testmouth^^NM8 1AA"))
+        transfer = pick(found, person.visit, postcode=HERE, spoke_to="Mia on the phone")["transfer"]
+        reference = found.fhir("GET", "/fhir/DocumentReference").json()["entry"][0]["resource"]
+        assert [list(one["attachment"]) for one in reference["content"]] == [["title"]]
+        part = kit.exchange.store.read(lambda uow: uow.find(Part, transfer_id=transfer, order="position"))[0]
+        assert code_of(found.fhir("GET", f"/fhir/Bundle/{part.id}", status=409)) == "not_ours_yet"
+        with pytest.raises(Conflict, match="not_ours_yet"):
+            kit.exchange.store.read(lambda uow: envelope_file(uow, HOME, reference["id"]))
+        carer = sign_in(found, kit.carer)
+        pages = found.http.get(f"/home/{transfer}", headers=carer).text + found.http.get("/home", headers=carer).text
+        assert person.family in pages
+        for clinical in ("Penicillin", "missing", person.letter[0][:20], "Fall at home"):
+            assert clinical not in pages
+        assert f"/home/{transfer}/letters" not in pages
+        assert kit.findings() == []
+        (csrf, *_) = re.findall(r'name="csrf" value="([0-9a-f]+)"', pages)
+        said = found.http.post(f"/home/{transfer}/answer", headers=carer, data={"csrf": csrf, "kind": "ours", "version": "1"})
+        assert said.status_code == 303
+        assert "our resident" in found.http.get("/home", headers=carer).text
+        assert "Penicillin" in found.http.get(f"/home/{transfer}", headers=carer).text
+        found.fhir("GET", f"/fhir/Bundle/{part.id}")
+        worker = sign_in(found, kit.worker)
+        assert "their resident" in found.http.get(f"/board/{transfer}", headers=worker).text
+        assert kit.findings() == []
+
+
+def test_a_new_resident_of_another_home_is_refused_by_its_software(tmp_path: Path) -> None:
+    with hospital(tmp_path) as found:
+        kit, person = found.kit, people(found.kit.clock())[0]
+        for raw in (admission(person, kit.clock.at), letter(person, kit.clock.at)):
+            send(found, raw.replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", b"7 Elsewhere Road^^Testmouth^^NM8 1AA"))
+        pick(found, person.visit, postcode=HERE, spoke_to="Mia")
+        say(found, ("rejected", "cannot"), "D14")
+        assert [hold.kind for hold in open_holds(found)] == [HoldKind.NOT_OURS]
+        kit.drain()
+        assert found.fhir("GET", "/fhir/DocumentReference").json()["entry"][0]["resource"]["status"] == "entered-in-error"
+        assert kit.findings() == []
+        (gone,) = kit.exchange.store.read(lambda uow: uow.find(Transfer))
+        page = found.http.get(f"/home/{gone.id}", headers=sign_in(found, kit.carer))
+        assert (page.status_code, "not your resident" in page.text, "Penicillin" in page.text) == (410, True, False)
+        # A returner's open at once.
+        visit = arrive(found, 1)
+        transfer = pick(found, visit, postcode=HERE, spoke_to="Mia")["transfer"]
+        assert kit.exchange.open_version(kit.caller(), transfer).contents
+
+
+@pytest.mark.parametrize(("business", "opens"), [(("in-progress", "seen"), False), (("in-progress", "ours"), True)])
+def test_only_the_homes_word_opens_a_heads_up(tmp_path: Path, business: tuple[str, str], opens: bool) -> None:
+    with hospital(tmp_path) as found:
+        kit, person = found.kit, people(found.kit.clock())[0]
+        for raw in (admission(person, kit.clock.at), letter(person, kit.clock.at)):
+            send(found, raw.replace(b"1 Rehearsal Row^^Testmouth^^NM4 7QA", b"7 Elsewhere Road^^Testmouth^^NM8 1AA"))
+        transfer = pick(found, person.visit, postcode=HERE, spoke_to="Mia")["transfer"]
+        say(found, business)
+        assert bool(kit.exchange.open_version(kit.caller(), transfer).contents) is opens

@@ -50,6 +50,7 @@ HEADS = {
     AnswerKind.CANNOT: "Cannot take",
     AnswerKind.AGREED: "Admission agreed",
     AnswerKind.ASK: "Question",
+    AnswerKind.OURS: "Says that this is their resident",
 }
 
 

@@ -251,6 +251,8 @@ def home_words(found: Standing, when: datetime | date | None, now: datetime) -> 
             case AnswerKind.CANNOT:
                 sentences.append(f"Cannot take{to}: {CANNOT.get(said.reason_code, 'no reason given')}")
                 is_urgent = True
+            case AnswerKind.OURS:
+                sentences.append("Says that this is their resident. No yes or no yet")
             case _:
                 given = given_words(said)
                 sentences.append(

@@ -22,6 +22,7 @@ TASK: dict[AnswerKind, tuple[str, str]] = {
     AnswerKind.CANNOT: ("rejected", "cannot"),
     AnswerKind.AGREED: ("completed", "admission-agreed"),
     AnswerKind.ASK: ("on-hold", "question"),
+    AnswerKind.OURS: ("in-progress", "ours"),
 }
 
 
@@ -31,6 +32,7 @@ def document_reference(item: InboxItem, base: str) -> dict[str, object]:
     subject: dict[str, object] = {"display": f"{item.person.given} {item.person.family}".strip()}
     if item.person.nhs_number:
         subject["identifier"] = {"system": NHS_NUMBER, "value": item.person.nhs_number}
+    attachments = [_attachment(part, label, base) for part, label in zip(item.parts, item.labels, strict=True)]
     status = {DeliveryState.CURRENT: "current", DeliveryState.REPLACED: "superseded", DeliveryState.WITHDRAWN: "entered-in-error"}
     return {
         "resourceType": "DocumentReference",
@@ -45,7 +47,7 @@ def document_reference(item: InboxItem, base: str) -> dict[str, object]:
         "date": instant(version.published_at),
         "author": [{"identifier": {"system": _ODS, "value": version.sender_org}}],
         "description": f"Version {version.number}: {version.badge}",
-        "content": [{"attachment": _attachment(part, label, base)} for part, label in zip(item.parts, item.labels, strict=True)],
+        "content": [{"attachment": one} for one in attachments or [{"title": "Opens when the home says that this is its resident"}]],
     }
 
 

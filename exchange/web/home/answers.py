@@ -99,7 +99,7 @@ def mistakes(kind: str, fields: Mapping[str, str], *, planned_known: bool) -> di
     found: dict[str, str] = {}
     said = {name: value.strip() for name, value in fields.items()}
     match kind:
-        case "seen":
+        case "seen" | "ours":
             pass
         case "can_take":
             when = said.get("when", "")

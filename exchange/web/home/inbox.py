@@ -116,6 +116,7 @@ def answer_words(given: Given, now: datetime, *, version: int) -> str:
         AnswerKind.CANNOT: "cannot take",
         AnswerKind.AGREED: "admission agreed",
         AnswerKind.ASK: "question asked",
+        AnswerKind.OURS: "our resident",
     }[given.kind]
     to = f"to version {given.version}: " if given.version != version else ""
     words = f": {given.words}" if given.words else ""

@@ -56,6 +56,8 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         opened = exchange.open_version(Caller(who.person.org, person=who.person.id), transfer, number)
         now = exchange.store.read(lambda uow: uow.now)
         frame = pages.frame(request, who)
+        if opened.item.is_shut and opened.item.delivery.state is not DeliveryState.WITHDRAWN:
+            return pages.html("heads_up.html", frame=frame, row=inbox_rows([opened.item])[0], base=f"/home/{transfer}")
         before = view_of(opened.before, frame, now) if opened.before else None
         view = view_of(opened, frame, now, tried, before)
         status = 410 if opened.item.delivery.state is DeliveryState.WITHDRAWN else 422 if tried else 200
