@@ -116,7 +116,7 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         said = answer_words(_given(given, by), exchange.store.read(lambda uow: uow.now), version=given.number)
         context = {"said": said, "number": given.number, "name": resident_of(item).name, "transfer": transfer}
         title = titles.get(given.kind, "Your answer was sent")
-        return pages.html("answered.html", frame=pages.frame(request, who), title=title, **context)
+        return pages.html("answered.html", 200, frame=pages.frame(request, who), title=title, **context)
 
     return router
 
