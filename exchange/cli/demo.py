@@ -12,8 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 from urllib.parse import urlencode
 
 from joserfc import jwt
@@ -39,7 +42,8 @@ def play(data: Path, *, once: bool, deployment: str = "embedded") -> int:
     try:
         demo.story()
         if not once:
-            demo.stay_up()
+            console.print(Text("The service stays up; Ctrl-C ends it.", style="bold"))
+            next(iter(demo.processes.values())).wait()
     except KeyboardInterrupt:
         pass
     except (DemoFailed, NotHere) as problem:
@@ -108,7 +112,7 @@ class Demo:
                 self.say(f"{person.given} {person.family}: nothing stated; the hospital sends letters only")
                 continue
             body = json.dumps({**person.supplement, "by": worker}).encode()
-            status, _, answer = self.http("POST", f"/transfers/{transfers[person.visit]}/supplements", body, hospital, "application/json")
+            status, _, answer = self.http("POST", f"/transfers/{transfers[person.visit]}/supplements", body, hospital)
             if status != 201:
                 raise DemoFailed(f"supplement: {status} {answer.decode()}")
             self.say(f"{person.given} {person.family}: kept")
@@ -124,7 +128,7 @@ class Demo:
         self.step("A sealed document is tampered with, and refused")
         self.tamper(delivery, carer)
         self.step("Who did what: the trace of one transfer")
-        console.print(Text(_indent(self.cli("trace", transfers["V1002"]))))
+        console.print(Text(indent(self.cli("trace", transfers["V1002"]), "    ")))
         self.step("Every invariant of the database is checked")
         self.say(self.cli("fsck"))
         console.print(Text(f"\nDone: {self.steps} steps.", style="bold green"))
@@ -187,16 +191,14 @@ class Demo:
         raise DemoFailed(f"the stay {person.visit} did not appear")
 
     def show_badge(self, person: Person, transfer: str, token: str) -> None:
-        def status() -> dict[str, object]:
-            answer: dict[str, object] = json.loads(self.http("GET", f"/transfers/{transfer}", token=token)[2])
+        def status() -> dict[str, Any]:
+            answer: dict[str, Any] = json.loads(self.http("GET", f"/transfers/{transfer}", token=token)[2])
             return answer
 
         self.wait_for(f"the badge of {person.given}", lambda: person.badge in str(status()["badge"]))
         found = status()
         self.say(f"{person.given} {person.family}: [{found['badge']}] version {found['version']}")
-        gaps = found["gaps"]
-        assert isinstance(gaps, list)
-        for gap in gaps:
+        for gap in found["gaps"]:
             self.say(f"     - {gap['title']}: {gap['owner']}, {gap['closes']}")
 
     def collect(self, transfer: str) -> str:
@@ -217,31 +219,22 @@ class Demo:
     def read_and_answer(self, carer: str, transfer: str) -> None:
         path = self.cli("people", "link", carer).split(str(self.port), 1)[1]
         self.http("GET", path)
-        status, headers, _ = self.http("POST", path, b"", media_type="application/x-www-form-urlencoded")
+        status, headers, _ = self.http("POST", path, {})
         cookie = headers.get("set-cookie", "").split(";")[0]
         if status != 303 or not cookie:
             raise DemoFailed(f"link: {status}")
-        again, _, _ = self.http("POST", path, b"", media_type="application/x-www-form-urlencoded")
+        again, _, _ = self.http("POST", path, {})
         self.say(f"the link worked once; used again it is refused ({again})")
         status, _, page = self.http("GET", f"/home/{transfer}", cookie=cookie)
-        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.decode())
-        if status != 200 or token is None:
+        hidden = dict(re.findall(r'name="(csrf|version)" value="([0-9a-f]+)"', page.decode()))
+        if status != 200 or len(hidden) != 2:
             raise DemoFailed(f"page: {status}")
         self.say(f"the papers of Arthur Trialman are read ({len(page) // 1024} KB page)")
-        fields = {"csrf": token[1], "version": str(self.newest(transfer, page)), "kind": "can_take", "when": "other"}
-        fields |= {"day": datetime.now(UTC).strftime("%Y-%m-%d"), "time": "17:30"}
-        media = "application/x-www-form-urlencoded"
-        status, headers, _ = self.http("POST", f"/home/{transfer}/answer", urlencode(fields).encode(), cookie=cookie, media_type=media)
+        fields = {"kind": "can_take", "when": "other", "day": datetime.now(UTC).strftime("%Y-%m-%d"), "time": "17:30"}
+        status, headers, _ = self.http("POST", f"/home/{transfer}/answer", hidden | fields, cookie=cookie)
         if status != 303:
             raise DemoFailed(f"answer: {status}")
         self.say("answer by Ama Carer-Test: we can take him, from 17:30 today")
-
-    @staticmethod
-    def newest(transfer: str, page: bytes) -> int:
-        found = re.search(r'name="version" value="(\d+)"', page.decode())
-        if found is None:
-            raise DemoFailed(f"the page of {transfer} names no version")
-        return int(found[1])
 
     def tamper(self, delivery: str, carer: str) -> None:
         envelope = self.files / "edith.envelope"
@@ -264,18 +257,19 @@ class Demo:
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "client_assertion": assertion,
         }
-        status, _, body = self.http("POST", "/oauth2/token", urlencode(form).encode(), media_type="application/x-www-form-urlencoded")
+        status, _, body = self.http("POST", "/oauth2/token", form)
         if status != 200:
             raise DemoFailed(f"token: {status} {body.decode()}")
         return str(json.loads(body)["access_token"])
 
     def http(
-        self, method: str, path: str, body: bytes | None = None, token: str = "", media_type: str = "", cookie: str = "", port: int = 0
+        self, method: str, path: str, body: bytes | dict[str, str] = b"", token: str = "", cookie: str = "", port: int = 0
     ) -> tuple[int, dict[str, str], bytes]:
-        """One request; (status, headers in lower case, body)."""
+        """One request, with JSON or the fields of a form; (status, headers in lower case, body)."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        headers |= {"Content-Type": media_type} if media_type else {}
         headers |= {"Cookie": cookie} if cookie else {}
+        headers["Content-Type"] = "application/x-www-form-urlencoded" if isinstance(body, dict) else "application/json"
+        body = urlencode(body).encode() if isinstance(body, dict) else body
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             connection.request(method, path, body, headers)
@@ -286,8 +280,7 @@ class Demo:
         finally:
             connection.close()
 
-    def wait_for(self, what: str, is_there: object) -> None:
-        assert callable(is_there)
+    def wait_for(self, what: str, is_there: Callable[..., bool]) -> None:
         deadline = time.monotonic() + _WAIT_SECONDS
         while not is_there():
             for role, process in self.processes.items():
@@ -296,10 +289,6 @@ class Demo:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"{what} did not come within {_WAIT_SECONDS} seconds")
             time.sleep(0.1)
-
-    def stay_up(self) -> None:
-        console.print(Text("The service stays up; Ctrl-C ends it.", style="bold"))
-        next(iter(self.processes.values())).wait()
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -323,7 +312,3 @@ def _is_listening(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _indent(text: str) -> str:
-    return "\n".join("    " + line for line in text.splitlines())

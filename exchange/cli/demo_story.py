@@ -41,11 +41,6 @@ def people(now: datetime) -> list[Person]:
     """The three, with times that fit the day on which the demo is played."""
     none_of = [{"class": kind, "present": False} for kind in ("insulin", "opioid", "controlled", "weekly-or-patch")]
     day = (now.astimezone(_LONDON) + timedelta(days=1)).date().isoformat()
-    journey = {
-        "person": {"kind": "returner", "end_of_life": False},
-        "leaving": {"day": day, "window": "10:00 to 12:00", "transport": "Patient transport", "escort": "Daughter"},
-        "plan": {"follow_up": "None planned"},
-    }
     contact = {
         "who": "Ward 6, nurse in charge",
         "phone": "01632 960106",
@@ -55,8 +50,16 @@ def people(now: datetime) -> list[Person]:
         "next_phone": "01632 960108",
         "next_who": "Site manager",
     }
-    full: dict[str, object] = {
+    both = {
         "full_list_in_letter": True,
+        "last_doses": {"chart_copy_in_bag": True},
+        "contact": contact,
+        "infection": {"status": "none known"},
+        "person": {"kind": "returner", "end_of_life": False},
+        "leaving": {"day": day, "window": "10:00 to 12:00", "transport": "Patient transport", "escort": "Daughter"},
+        "plan": {"follow_up": "None planned"},
+    }
+    full: dict[str, object] = {
         "changes": {
             "decided_by": {"name": "Priya Pharmacist-Test", "role": "pharmacist"},
             "lines": [
@@ -83,16 +86,12 @@ def people(now: datetime) -> list[Person]:
                 "in_bag": True,
             },
         ],
-        "last_doses": {"chart_copy_in_bag": True},
         "bag": {"items": 5, "shortest_supply_days": 7, "nothing_missing": True},
-        "contact": contact,
-        "infection": {"status": "none known"},
         "resuscitation": {"form": "yes", "kind": "DNACPR", "original_in_bag": True, "valid_outside_hospital": True},
         "nursing": {"same_as_before": True, "says": "Nora Nurse-Test", "skin": "Intact, checked today", "lines": "All out"},
-        **journey,
+        **both,
     }
     partial: dict[str, object] = {
-        "full_list_in_letter": True,
         "changes": {"nothing_changed": True, "decided_by": {"name": "Erin Doctor-Test", "role": "prescriber"}},
         "critical": [
             *none_of,
@@ -106,13 +105,10 @@ def people(now: datetime) -> list[Person]:
                 "in_bag": False,
             },
         ],
-        "last_doses": {"chart_copy_in_bag": True},
         "bag": {"items": 3, "shortest_supply_days": 7, "missing": [{"medicine": "Co-careldopa 25mg/100mg tablets"}]},
-        "contact": contact,
-        "infection": {"status": "none known"},
         "resuscitation": {"form": "unknown"},
         "nursing": {"same_as_before": True, "says": "Nora Nurse-Test", "lines": "All out"},
-        **journey,
+        **both,
     }
     letter = (
         "DISCHARGE SUMMARY",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.door import By, Data, service, show
+from exchange.model import PersonRole, ods_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +41,6 @@ def sites_add(
     """Enter or change a hospital or a home. A new one gets its keys, a home its mailbox."""
     from exchange.directory.entries import add_organisation
     from exchange.directory.imports import postcode as in_one_form
-    from exchange.model import ods_code
     from exchange.records import Organisation
 
     where = (street, town, in_one_form(postcode))
@@ -66,7 +66,6 @@ def sites_import(
         return
     from exchange.directory.entries import add_organisation
     from exchange.directory.imports import postcode
-    from exchange.model import ods_code
     from exchange.records import Organisation
 
     with Path(what).open(newline="", encoding="utf-8-sig") as handle:
@@ -246,20 +245,15 @@ def senders_list(data: Data = None) -> None:
 def people_add(
     name: Annotated[str, typer.Argument()],
     org: Annotated[str, typer.Option("--org", help="ODS code of the hospital or home.")],
-    role: Annotated[str, typer.Option(help="ward, discharge_desk, site_manager, pharmacist, prescriber, carer or home_manager.")],
+    role: Annotated[PersonRole, typer.Option()],
     email: Annotated[str, typer.Option(help="The registered address: links go nowhere else.")],
     data: Data = None,
 ) -> None:
     """Make a person known; prints the id."""
     from exchange.directory.entries import add_person
-    from exchange.model import PersonRole
 
-    try:
-        wanted = PersonRole(role)
-    except ValueError:
-        raise typer.BadParameter("role is one of: " + ", ".join(PersonRole)) from None
     with service(data) as exchange:
-        person = exchange.store.write(lambda uow: add_person(uow, org.upper(), wanted, name, email))
+        person = exchange.store.write(lambda uow: add_person(uow, org.upper(), role, name, email))
     print(person.id)
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from exchange.cli.door import By, Data, service, show
+from exchange.model import AnswerKind, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from exchange.app import Exchange
-    from exchange.model import Caller
     from exchange.web.board.view import Row
 
 Hold = Annotated[str, typer.Argument(help="Id of the hold (wardpost holds list).")]
@@ -106,9 +106,8 @@ def _print_csv(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> Non
     writer.writerows([f"'{cell}" if cell[:1] in "=+-@\t\r" else cell for cell in row] for row in rows)
 
 
-def _caller(exchange: "Exchange", by: str) -> "Caller":
+def _caller(exchange: "Exchange", by: str) -> Caller:
     from exchange.directory.entries import get_person
-    from exchange.model import Caller
 
     person = exchange.store.read(lambda uow: get_person(uow, by))
     return Caller(person.org, person=person.id)
@@ -162,7 +161,7 @@ def open_(
 
 def answer(
     delivery: Annotated[str, typer.Argument(help="Id of the delivery (wardpost inbox).")],
-    kind: Annotated[str, typer.Argument(help="seen, can_take, cannot, agreed, ask or ours.")],
+    kind: Annotated[AnswerKind, typer.Argument()],
     by: By,
     reason: Annotated[str, typer.Option(help="Code: D… for cannot, Q… for ask.")] = "",
     at: Annotated[str, typer.Option(help="For can_take: when, in your words.")] = "",
@@ -170,15 +169,9 @@ def answer(
     data: Data = None,
 ) -> None:
     """Answer as a named person at the home."""
-    from exchange.model import AnswerKind
-
-    try:
-        wanted = AnswerKind(kind)
-    except ValueError:
-        raise typer.BadParameter("kind is one of: " + ", ".join(AnswerKind)) from None
     content: dict[str, object] = {name: value for name, value in (("at", at), ("note", note)) if value}
     with service(data) as exchange:
-        given = exchange.answer(_caller(exchange, by), delivery, wanted, reason, content)
+        given = exchange.answer(_caller(exchange, by), delivery, kind, reason, content)
     print(f"{given.kind}: kept as the answer to version {given.number}")
 
 

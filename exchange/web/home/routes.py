@@ -111,9 +111,9 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         item = exchange.version_item(Caller(who.person.org), transfer, given.number)
         titles = {AnswerKind.SEEN: "Kept: you have read this", AnswerKind.ASK: "Your question was sent"}
         said = answer_words(_given(given, by), exchange.store.read(lambda uow: uow.now), version=given.number)
-        title, name = titles.get(given.kind, "Your answer was sent"), resident_of(item).name
-        frame = pages.frame(request, who)
-        return pages.html("answered.html", frame=frame, title=title, said=said, number=given.number, name=name, transfer=transfer)
+        context = {"said": said, "number": given.number, "name": resident_of(item).name, "transfer": transfer}
+        title = titles.get(given.kind, "Your answer was sent")
+        return pages.html("answered.html", 200, frame=pages.frame(request, who), title=title, **context)
 
     return router
 
