@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
 from adapters import cda, fhir, hl7v2, kettering, pdf, tabular
 from exchange.app import Exchange
 from exchange.bus.table import TableBus
@@ -92,7 +94,7 @@ def _with_inside(draft: Draft, profile: ReadingProfile) -> Draft:
         if not is_one_person(draft.patient, inner.patient):
             raise Unreadable("two_people", "The message and the document inside it are about two people.", position=letter.position)
         entries = tuple(replace(entry, position=f"{letter.position}#{entry.position}") for entry in inner.entries)
-        items = tuple(replace(item, position=f"{letter.position}#{item.position}") for item in inner.items)
+        items = tuple(msgspec.structs.replace(item, position=f"{letter.position}#{item.position}") for item in inner.items)
         counts = {**draft.counts, **{kind: count for kind, count in inner.counts.items() if kind != "letters"}}
         draft = replace(draft, entries=(*draft.entries, *entries), items=(*draft.items, *items), counts=counts)
     return draft

@@ -9,9 +9,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
+import msgspec
 from lxml import etree
 
 from exchange.fhir.draft import Item, Outcome, Unreadable
@@ -256,7 +256,7 @@ def account(source: Source, *, unused: str = "") -> tuple[Item, ...]:
     if unused:
         _account(source.root, _not_carried(unused), "", items)
         return tuple(
-            item if item.outcome is Outcome.WITHHELD else replace(item, outcome=Outcome.NOT_CARRIED, path="", reason=unused)
+            item if item.outcome is Outcome.WITHHELD else msgspec.structs.replace(item, outcome=Outcome.NOT_CARRIED, path="", reason=unused)
             for item in items
         )
     source.root.whole = TRANSPORT

@@ -174,6 +174,8 @@ class _Reader:
             etree.cleanup_namespaces(alone)
             return etree.tostring(alone, encoding="unicode"), None
         text = node.attrib.pop("value", None)
+        if not (len(node) or node.attrib or node.text):  # nearly all: a value and nothing else
+            return (None if text is None else typed(str(text), type_)), None
         element = self.tables.facts("Element")
         assert element is not None
         shadow = self.members(node, element["children"], where, depth + 1)
@@ -205,13 +207,13 @@ class _Tolerant(_Reader):
         """The slot of R4; for a code that R4 made a CodeableConcept, and for elements of STU3, one by the look of the element."""
         known = slots.get(tag)
         facts = self.tables.facts(known.type) if known else None
-        inside = {etree.QName(one).localname for one in child}
         if known and not ("value" in child.attrib and facts and facts["kind"] == "complex"):
             return known
         if "value" in child.attrib:
             return Slot("", "string", {})
         ends = (tag[at:] for at, letter in enumerate(tag) if letter.isupper())
         by_name = next((end for end in ends if (self.tables.facts(end) or {}).get("kind") == "complex"), "")
+        inside = {etree.QName(one).localname for one in child}
         by_look = next((type_ for part, type_ in _LOOKS.items() if part in inside), "BackboneElement")
         return Slot("", by_name or by_look, {})
 
