@@ -1,6 +1,8 @@
 """`./dev campaign [--seeds N] [--stays N] [--first N] [--at-once N]`: whole weekends of the simulated hospital, judged by its truth.
 
 Every second weekend is the one in October with the hour that comes twice. A seed that fails is named with its log; exit 1 then.
+`./dev campaign --crash N`: instead, every death of the embedded deployment once, and N passes of deaths under load on PostgreSQL and on
+Kafka, one after the other; the passes die at other turns of each step. What is not on this machine counts as failed.
 """
 
 import argparse
@@ -35,11 +37,35 @@ def played(seeds: range, stays: int, at_once: int, folder: Path) -> Iterator[tup
             yield running[done], *done.result()
 
 
+def crash(passes: int, folder: Path) -> list[str]:
+    """The names of the passes that failed, each with its log in the folder."""
+    under_load = "tests/fault/test_under_load.py::test_killed_at_every_step_of_every_role"
+    plan = [(on, turn, f"{under_load}[{on}]") for turn in range(passes) for on in ("postgres", "kafka")]
+    plan += [("embedded", 0, "tests/fault/test_crash.py")]
+    failed = []
+    for name, turn, tests in plan:
+        log = folder / f"crash-{name}-{turn + 1}.log"
+        began, said = time.monotonic(), {"WARDPOST_CRASH_TURN": str(turn)}
+        command = [sys.executable, "-m", "pytest", "-rs", "-m", "services or not services", tests]
+        with log.open("w") as out:
+            code = subprocess.run(command, env={**os.environ, **said}, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
+        text = log.read_text()
+        is_good = code == 0 and "SKIPPED" not in text
+        print(
+            f"{log.stem}: {'nothing lost, nothing twice' if is_good else f'FAILED, see {log}'} in {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
+        failed += [] if is_good else [log.stem]
+    return failed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev campaign", description=__doc__)
-    for name, default in (("seeds", 10), ("stays", 400), ("first", 1), ("at-once", os.cpu_count() or 2)):
+    for name, default in (("seeds", 10), ("stays", 400), ("first", 1), ("at-once", os.cpu_count() or 2), ("crash", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     asked = parser.parse_args()
+    if asked.crash:
+        return 1 if crash(asked.crash, Path(tempfile.mkdtemp(prefix="wardpost-crash-"))) else 0
     if not HOSPITAL.is_dir():
         print("../shared/hospital is not here: there is nothing to play.", file=sys.stderr)
         return 3

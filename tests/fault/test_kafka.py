@@ -1,4 +1,19 @@
-"""Apache Kafka killed, frozen and poisoned under load, consumers that lose their turn: genuine brokers, compared from the outside."""
+"""Apache Kafka frozen and poisoned, consumers that hang or lose their turn: genuine brokers. Under load: test_under_load.py.
+
+What aiokafka is known to do wrong, our guard, and what fails without it:
+
+| it does                                               | guard                              | test                                        |
+|-------------------------------------------------------|------------------------------------|---------------------------------------------|
+| a batch refused for good poisons its partition        | any error ends the producer; size  | a_refused_batch_poisons_nothing             |
+| an idempotent send to a frozen broker waits for ever  | our own patience                   | a_frozen_broker_ends_our_patience           |
+| acks get lost, a plain producer then sends twice      | idempotence on; events known by id | the_client_is_set_up; test_under_load       |
+| transactions speak version 0 alone                    | none are used                      | the_client_is_set_up                        |
+| errors that could be tried again are given up         | the relay tries again by state     | a_refused_batch…; a_frozen_broker…          |
+| a refused login is hidden, or a KeyError              | one broker is asked why            | test_kafka_secure                           |
+| a consumer stands still although there is more        | the watchdog makes it anew         | a_consumer_that_stands_still_is_made_anew   |
+| a hung reader keeps its partitions by its heartbeats  | max_poll_interval_ms               | a_consumer_that_never_asks_again_loses…     |
+| it leaks with OpenTelemetry's instrumentation         | not a dependency                   | none                                        |
+"""
 
 import gc
 import signal
@@ -16,7 +31,7 @@ from exchange.bus import kafka as kafka_bus
 from exchange.bus.kafka import KafkaBus
 from exchange.errors import Conflict, Refused, Unavailable
 from exchange.ports import BusMessage
-from tests.contract.test_buses import event, taken
+from tests.contract.test_buses import HOMES, event, taken
 from tests.kafka_kit import Brokers, read_all
 from tests.service_kit import wait_until
 
@@ -110,6 +125,42 @@ def test_a_consumer_paused_past_its_session_cannot_commit(kafka: Brokers, bus: K
         assert {message.sequence for message in both} == {3}
     finally:
         go_on.set()
+        other.close()
+
+
+def test_a_consumer_that_stands_still_is_made_anew(bus: KafkaBus) -> None:
+    """It lives, its heartbeats go out, it holds its partitions, and nothing comes: as after a broker's restart (aiokafka 1154)."""
+    bus._patience = 10  # the leaders of a new topic may take their time
+    bus.publish([event(1)])
+    assert len(read_all(lambda: taken(bus), 1)) == 1
+    stuck = bus._readers["g"]
+    stuck.moved_at -= 3 * bus._patience + 1
+    assert taken(bus) == []
+    assert bus._readers["g"] is stuck, "nothing waits: idle is not stuck"
+    bus._loop.call_soon_threadsafe(stuck.consumer.pause, *stuck.consumer.assignment())
+    bus.publish([event(2)])
+    wait_until(lambda: bool(stuck.consumer.paused()), "its stand-still")
+    assert taken(bus) == []
+    stuck.moved_at -= 3 * bus._patience + 1
+    assert [message.sequence for message in read_all(lambda: taken(bus), 1)] == [2]
+    assert bus._readers["g"] is not stuck
+
+
+def test_a_consumer_that_never_asks_again_loses_its_partitions(kafka: Brokers, bus: KafkaBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread hangs in an effect; its loop lives and goes on sending heartbeats."""
+    bus._patience = 10
+    monkeypatch.setattr(kafka_bus, "CONSUMER", {**kafka_bus.CONSUMER, "max_poll_interval_ms": 3000})
+    bus.publish([event(1, key) for key in HOMES])
+    bus.publish([event(2, "VZZ01")])
+    read_all(lambda: bus.fetch("g", 9), 1)
+    other = kafka.bus(bus._topic, session_seconds=2)
+    try:
+        # All of them: the share that any second member is given would not be enough.
+        found = read_all(lambda: taken(other), len(HOMES) + 1)
+        assert {message.key for message in found} == set(HOMES)
+        with pytest.raises(Conflict, match="bus_offset_refused"):
+            bus.commit("g")
+    finally:
         other.close()
 
 

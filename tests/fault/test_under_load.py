@@ -1,5 +1,6 @@
 """Servers that die, freeze and come back, processes that are killed and paused, under load, with one process per role: real ones all."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from tests.kafka_kit import Brokers
 from tests.service_kit import wait_until
 
 pytestmark = pytest.mark.services
+# `./dev campaign --crash N` dies at another turn of each step in each pass.
+TURN = int(os.environ.get("WARDPOST_CRASH_TURN", "0"))
 # Who passes a fail point, by its noun.
 ROLE_OF = {
     **dict.fromkeys(("accept", "folder"), RunRole.INTAKE),
@@ -65,7 +68,7 @@ def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Deplo
 def fates_of(role: str) -> list[Fate]:
     """Before and after its commits, and at every point of its own that the product names."""
     fates = [Fate(f"store.{when}_commit", at) for at in ((1, 2) if role == "clock" else (1, 3)) for when in ("before", "after")]
-    return fates + [Fate(point, 2) for point in POINTS if ROLE_OF.get(point.partition(".")[0]) == role]
+    return fates + [Fate(point, 2 + TURN % 3) for point in POINTS if ROLE_OF.get(point.partition(".")[0]) == role]
 
 
 def test_killed_at_every_step_of_every_role(deployment: Deployment) -> None:
