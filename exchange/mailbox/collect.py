@@ -1,5 +1,6 @@
 """Collect and open: what a home's software or a named person at the home gets to see, and the audit row before it."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,14 +101,38 @@ def page(uow: UnitOfWork, org: str, asked: Page) -> tuple[list[InboxItem], bool]
     """
     where: dict[str, object] = {"recipient_org": org, "change__gt": asked.after_change}
     if asked.since is not None:
-        where["updated_at__ge"] = asked.since
+        where["change__gt"] = max(asked.after_change, _last_change_before(uow, org, asked.since))
     if asked.before is not None:
-        where["updated_at__lt"] = asked.before
+        where["change__le"] = _last_change_before(uow, org, asked.before)
     if asked.nhs_number:
         versions = uow.find(Version, recipient_org=org, nhs_number=uow.indexes("nhs_number", "", asked.nhs_number))
         where["version_id__in"] = [version.id for version in versions]
     rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)
     return items_of(uow, rows[: asked.count]), len(rows) > asked.count
+
+
+def _last_change_before(uow: UnitOfWork, org: str, moment: datetime) -> int:
+    """The mailbox's newest change that is older than this; 0 when none is. `updated_at` rises strictly with `change`, so a search from the
+    newest backwards, in steps that double, reads a few rows where a filter would read the mailbox."""
+
+    def newest(up_to: int) -> Delivery | None:
+        found = uow.find(Delivery, order="-change", limit=1, recipient_org=org, change__le=up_to)
+        return found[0] if found else None
+
+    last = newest(sys.maxsize)
+    if last is None or last.updated_at < moment:
+        return last.change if last else 0
+    young, step = last.change, 1  # this one is not older
+    while (row := newest(young - step)) is not None and row.updated_at >= moment:
+        young, step = row.change, step * 2
+    old = row.change if row else 0
+    while young - old > 1:
+        row = newest((old + young) // 2)
+        if row is None or row.updated_at < moment:
+            old = (old + young) // 2
+        else:
+            young = row.change
+    return old
 
 
 def needs_note(uow: UnitOfWork, org: str, items: list[InboxItem]) -> bool:
