@@ -129,7 +129,7 @@ class Service:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):  # also one that died in the middle of its answer
             return 0, {}, b""
         finally:
             connection.close()
