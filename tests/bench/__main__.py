@@ -23,6 +23,7 @@ from exchange.fhir.json import dump
 from exchange.gate.evaluate import evaluate, gate_input
 from exchange.gate.rules import RULES, Profile
 from tests.app_kit import HOME, Kit, kit
+from tests.bench import deployments
 from tests.draft_kit import edith
 
 MESSAGES, DOCUMENTS, POLLS = 2000, 100, 1000
@@ -136,6 +137,7 @@ def main() -> None:
     subprocess.run([str(Path(sys.executable).with_name("wardpost")), "sites", "--help"], capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{'wardpost sites --help':58} {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:9.2f} s CPU")
+    deployments.main()
 
 
 if __name__ == "__main__":
