@@ -19,6 +19,8 @@ from urllib.parse import urlencode
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from exchange.config import Settings, load_settings
+from exchange.roles import RunRole
 from tests.databases import settings_for
 
 WARDPOST = str(Path(sys.executable).with_name("wardpost"))
@@ -63,6 +65,14 @@ class Service:
         return {**{k: v for k, v in os.environ.items() if not k.startswith("WARDPOST_")}, **ours, "COLUMNS": "200", **self.more_environ}
 
     @property
+    def settings(self) -> Settings:
+        return load_settings(self.environ)
+
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        return [self.process] if self.process else []
+
+    @property
     def log(self) -> Path:
         return self.folder / "service.log"
 
@@ -75,8 +85,8 @@ class Service:
     def start(self, *command: str) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(list(command) or [WARDPOST, "run"], env=self.environ, stdout=log, stderr=log)
-        wait_until(lambda: self.http("GET", "/ready")[0] == 200, "the service")
-        wait_until(lambda: self.is_listening(), "the MLLP listener")
+        wait_until(lambda: self.http("GET", "/ready")[0] == 200, "the service", 60)
+        wait_until(lambda: self.is_listening(), "the MLLP listener", 60)
 
     def is_listening(self) -> bool:
         try:
@@ -166,6 +176,33 @@ class Service:
             text, made = self.token(client), time.monotonic()
             self.tokens[client] = (text, made)
         return text
+
+
+@dataclass
+class ServiceOfRoles(Service):
+    """One process per role over one PostgreSQL database; `process` is the API's."""
+
+    others: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        return [*super().processes, *self.others]
+
+    def start(self, *command: str) -> None:
+        for role in RunRole:
+            if role is not RunRole.API:
+                environ = {**self.environ, "WARDPOST_PORT": str(free_port())}
+                with (self.folder / f"{role}.log").open("ab") as log:
+                    self.others.append(subprocess.Popen([WARDPOST, "run", "--role", role], env=environ, stdout=log, stderr=log))
+        super().start(WARDPOST, "run", "--role", RunRole.API)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stop them all; the first exit code that is not 0."""
+        for process in self.others:
+            process.send_signal(how)
+        codes = [process.wait(timeout=30) for process in self.others]
+        self.others = []
+        return next((code for code in [super().stop(how), *codes] if code), 0)
 
 
 @contextmanager

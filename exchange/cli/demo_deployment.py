@@ -33,6 +33,11 @@ class Surroundings:
             environ["WARDPOST_KAFKA"] = self._run("kafka", "start", _BROKERS)
         return environ
 
+    def process_ids(self) -> list[int]:
+        """Of the servers that run: each writes its own into its folder."""
+        files = [*self._folder.glob("postgres/data/postmaster.pid"), *self._folder.glob("kafka/*/pid")]
+        return [int(file.read_text().split()[0]) for file in files]
+
     def stop(self) -> None:
         for name in reversed(self._wanted):
             if (self._folder / name).exists():

@@ -26,7 +26,7 @@ from exchange.fhir.document import build_document
 from exchange.fhir.json import dump
 from exchange.gate.evaluate import evaluate, gate_input
 from exchange.gate.rules import RULES, Profile
-from tests.bench import live, survival
+from tests.bench import deployments, live, survival
 from tests.draft_kit import edith
 from tests.service_kit import WARDPOST, Service
 
@@ -136,6 +136,7 @@ def main() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(f"{' '.join(map(str, (Path(arguments[0]).name, *arguments[1:]))):58} {cpu:9.2f} s CPU")
+    deployments.main()
     print()
     survival.main()
 

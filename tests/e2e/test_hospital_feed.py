@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import database_for
 from tests.e2e.hospital_kit import HOSPITAL, Judge, Playing, make_feed, profile_of
-from tests.service_kit import Service
+from tests.service_kit import Service, ServiceOfRoles
 
 pytestmark = pytest.mark.skipif(not HOSPITAL.is_dir(), reason="../shared/hospital is not here")
 STAYS, SEED = int(os.environ.get("WARDPOST_FEED_STAYS", "40")), int(os.environ.get("WARDPOST_FEED_SEED", "1"))
+QUICK = {"WARDPOST_FOLDER_SECONDS": "0.25"}
 MORE = os.environ.get("WARDPOST_FEED_MORE", "").split()
 # The second feed is all quirks: most people go to a home, so that each outcome is met by MLLP letters.
 QUIRKS = (
@@ -21,18 +23,29 @@ QUIRKS = (
 )  # fmt: skip
 
 
-# The second feed needs no services: it is here because `./dev test` is to be over in five minutes.
-FEEDS = [pytest.param(SEED, (), id="usual"), pytest.param(SEED + 1, QUIRKS, id="quirks", marks=pytest.mark.services)]
-
-
-@pytest.mark.parametrize(("seed", "shares"), FEEDS)
+@pytest.mark.parametrize(
+    ("seed", "shares"),
+    # The second feed needs no services: it is here because `./dev test` is to be over in five minutes.
+    [pytest.param(SEED, (), id="usual"), pytest.param(SEED + 1, QUIRKS, id="quirks", marks=pytest.mark.services)],
+)
 def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ...]) -> None:
+    play_and_judge(Service(tmp_path, more_environ=QUICK), seed, shares)
+
+
+@pytest.mark.services
+def test_the_feed_on_postgresql_with_a_process_per_role(tmp_path: Path, server: str) -> None:
+    play_and_judge(ServiceOfRoles(tmp_path, more_environ={**QUICK, "WARDPOST_DATABASE": database_for(tmp_path, server)}), SEED, ())
+
+
+def play_and_judge(service: Service, seed: int, shares: tuple[str, ...]) -> None:
     # All quirks at half the size: most of them go to a home.
-    feed = make_feed(tmp_path, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)), *MORE)
-    playing = Playing(Service(tmp_path, more_environ={"WARDPOST_FOLDER_SECONDS": "0.25"}), feed)
+    feed = make_feed(
+        service.folder, seed, STAYS // 2 if shares else STAYS, *(part for share in shares for part in ("--share", share)), *MORE
+    )
+    playing = Playing(service, feed)
     playing.set_up()
-    playing.service.start()
     try:
+        service.start()
         book = playing.play_with_picks()
         before, kept = playing.resident_megabytes(), playing.count("submission")
         versions = playing.count("version")
@@ -40,8 +53,7 @@ def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ..
         playing.settle()
         after = playing.resident_megabytes()
         assert (playing.count("submission"), playing.count("version")) == (kept, versions), "the same bytes again made something new"
-        assert playing.service.process is not None
-        assert playing.service.process.poll() is None
+        assert {process.poll() for process in service.processes} == {None}, "a process has ended"
         judge = Judge(playing)
         judge.answers(book)
         judge.answers(again)
@@ -49,7 +61,8 @@ def test_the_feed_of_a_hospital(tmp_path: Path, seed: int, shares: tuple[str, ..
         judge.letters_at_their_stay("LETTERS")
         judge.stays_and_homes()
     finally:
-        playing.service.stop()
+        code = service.stop()
+    assert code == 0
     assert not [path.name for path in playing.watched.iterdir() if path.is_file()]
     assert after < before + 100, "memory is not flat"
     print(f"\nresident memory {before:.0f} MB after the first playing, {after:.0f} MB after the second")
