@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.door import By, Data, service, show
+from exchange.cli.door import By, Data, one_of, service, show
 from exchange.model import PersonRole, ods_code
 
 if TYPE_CHECKING:
@@ -245,15 +245,16 @@ def senders_list(data: Data = None) -> None:
 def people_add(
     name: Annotated[str, typer.Argument()],
     org: Annotated[str, typer.Option("--org", help="ODS code of the hospital or home.")],
-    role: Annotated[PersonRole, typer.Option()],
+    role: Annotated[str, typer.Option(help=", ".join(PersonRole))],
     email: Annotated[str, typer.Option(help="The registered address: links go nowhere else.")],
     data: Data = None,
 ) -> None:
     """Make a person known; prints the id."""
     from exchange.directory.entries import add_person
 
+    wanted = one_of(PersonRole, role, "role")
     with service(data) as exchange:
-        person = exchange.store.write(lambda uow: add_person(uow, org.upper(), role, name, email))
+        person = exchange.store.write(lambda uow: add_person(uow, org.upper(), wanted, name, email))
     print(person.id)
 
 

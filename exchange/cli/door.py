@@ -4,9 +4,10 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
 Data = Annotated[Path | None, typer.Option("--data", envvar="WARDPOST_DATA", help="Folder of the database.", show_default="wardpost-data")]
 By = Annotated[str, typer.Option("--by", help="Id of the person who does this (wardpost people list).")]
+W = TypeVar("W", bound=StrEnum)
+
+
+def one_of(words: type[W], said: str, name: str) -> W:
+    """The word of these that was said. BadParameter names them all, and not what was said: it could be about a person."""
+    try:
+        return words(said)
+    except ValueError:
+        raise typer.BadParameter(f"{name} is one of: " + ", ".join(words)) from None
 
 
 def quiet_logs(level: str) -> None:

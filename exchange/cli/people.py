@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.door import By, Data, service, show
+from exchange.cli.door import By, Data, one_of, service, show
 from exchange.model import AnswerKind, Caller
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def open_(
 
 def answer(
     delivery: Annotated[str, typer.Argument(help="Id of the delivery (wardpost inbox).")],
-    kind: Annotated[AnswerKind, typer.Argument()],
+    kind: Annotated[str, typer.Argument(help=", ".join(AnswerKind))],
     by: By,
     reason: Annotated[str, typer.Option(help="Code: D… for cannot, Q… for ask.")] = "",
     at: Annotated[str, typer.Option(help="For can_take: when, in your words.")] = "",
@@ -169,9 +169,10 @@ def answer(
     data: Data = None,
 ) -> None:
     """Answer as a named person at the home."""
+    wanted = one_of(AnswerKind, kind, "kind")
     content: dict[str, object] = {name: value for name, value in (("at", at), ("note", note)) if value}
     with service(data) as exchange:
-        given = exchange.answer(_caller(exchange, by), delivery, kind, reason, content)
+        given = exchange.answer(_caller(exchange, by), delivery, wanted, reason, content)
     print(f"{given.kind}: kept as the answer to version {given.number}")
 
 

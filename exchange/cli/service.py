@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.cli.door import Data, service
+from exchange.cli.door import Data, one_of, service
 
 
 def run(
@@ -23,10 +23,7 @@ def run(
     from exchange.config import load_settings
     from exchange.roles import RunRole
 
-    try:
-        roles = [RunRole(name) for name in role or RunRole]
-    except ValueError:
-        raise typer.BadParameter("role is one of: " + ", ".join(RunRole)) from None
+    roles = [one_of(RunRole, name, "role") for name in role or RunRole]
     uvloop.run(serve(load_settings(data=data, host=host, port=port, mllp_port=mllp_port), roles))
 
 
