@@ -125,6 +125,12 @@ class KafkaBus:
             await self._drop_producer()
             for group in list(self._readers):
                 await self._drop_reader(group)
+            # What was given up on may still be closing its connections: a loop that stops now would leave them open.
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
+                task.cancel()
+            await _closed(asyncio.wait(rest) if rest else asyncio.sleep(0))
+            await asyncio.sleep(0.05)
 
         if self._thread.is_alive():
             with contextlib.suppress(Unavailable):

@@ -29,7 +29,8 @@ from tests.service_kit import WARDPOST, Service
 
 SECTOR = 512
 CUTS = 8
-_CALLS = "pwrite64,write,ftruncate,fsync,fdatasync,sendto"
+_CALLS = "pwrite64,write,writev,ftruncate,fsync,fdatasync,sendto,sendmsg"
+_ANSWERS = ("write", "writev", "sendto", "sendmsg")
 _LINE = re.compile(r"^(\d+) +(.*)$")
 _HEAD = re.compile(r"^\w+\(\d+<((?:\\x[0-9a-f]{2})*)>(?:, )?")
 _RESULT = re.compile(r"\) += (-?\d+)[^)]*$")
@@ -111,10 +112,9 @@ class Disk:
     def step(self, thread: str, when: str, name: str, text: str) -> bool:
         """Follow one call; whether it was an answer that says yes."""
         head, result = _HEAD.match(text), _RESULT.search(text)
-        if name == "sendto" and when == "begin":
-            codes = re.findall(rb"MSA\|AA\|([^\r|]+)", unhex(text))
+        if name in _ANSWERS and when == "begin" and (codes := re.findall(rb"MSA\|AA\|([^\r|]+)", unhex(text))):
             self.said.update(code.decode() for code in codes)
-            return bool(codes)
+            return True
         path = hex_text(head[1]).decode() if head else ""
         is_ours = path.startswith(str(self.folder)) and not path.endswith("-shm")
         if head is None or not is_ours or (when == "end" and (result is None or int(result[1]) < 0)):
@@ -145,8 +145,7 @@ class Disk:
 
 
 def unhex(text: str) -> bytes:
-    quoted = re.search(r'"((?:\\x[0-9a-f]{2})*)"', text)
-    return hex_text(quoted[1]) if quoted else b""
+    return b"".join(map(hex_text, re.findall(r'"((?:\\x[0-9a-f]{2})*)"', text)))
 
 
 def hex_text(text: str) -> bytes:
