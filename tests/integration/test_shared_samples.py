@@ -15,6 +15,9 @@ from exchange.directory.profiles import SenderProfile
 from exchange.fhir.draft import LetterStatus, Outcome, ReadingProfile, SourceKind, Unreadable
 from exchange.fhir.json import dump, load_strict
 from exchange.fhir.shape import concept_text
+from exchange.model import SubmissionState
+from exchange.records import Hold, Submission, Work
+from tests.app_kit import kit
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 SHARED = Path(__file__).parents[3] / "shared"
@@ -103,3 +106,20 @@ def test_simulated_hospital(feed: Path) -> None:
             assert {item.outcome for item in draft.items if item.position.startswith("PID-11")} == {Outcome.WITHHELD}
     assert read_messages > 300
     assert letters > 10
+
+
+@pytest.mark.skipif(not SAMPLES, reason="../shared/samples is not here")
+def test_every_sample_is_accepted_and_comes_to_an_end(tmp_path: Path) -> None:
+    """In custody, then read, a Hold or "not used" with its reason; nothing waits, and the database is whole."""
+    with kit(tmp_path) as service:
+        for path in SAMPLES:
+            service.send(path.read_bytes())
+        service.drain()
+        rows, held, waits = service.exchange.store.read(
+            lambda uow: (uow.find(Submission), {hold.submission_id for hold in uow.find(Hold)}, uow.count(Work))
+        )
+        assert len(rows) == len({path.read_bytes() for path in SAMPLES})
+        assert [row.id for row in rows if row.state is not SubmissionState.READ and not row.reason and row.id not in held] == []
+        assert SubmissionState.ACCEPTED not in {row.state for row in rows}
+        assert waits == 0
+        assert service.findings() == []
