@@ -113,18 +113,21 @@ class Exchange:
     def work_once(self) -> int:
         """Lease and do what is due; how many pieces. A failure puts its piece off and loses nobody else's.
 
-        What was read is written while the next is read, so that many share one COMMIT; what is published is made of all that was read.
+        What was read is written while the next is read, so that many share one COMMIT, where the store keeps their order; what is published
+        is made of all that was read.
         """
         leased = self.store.write(lambda uow: work.claim(uow, _BATCH))
         self._at_work = tuple(leased)
         written: list[tuple[Work, Future[None]]] = []
         for piece in leased:
             self.fail("work.claimed")
-            if piece.kind == "read":
+            is_reading = piece.kind == "read"
+            if is_reading:
                 self._try(piece, lambda piece=piece: written.append((piece, self._read(piece))))  # type: ignore[misc]  # bound now
-            else:
+            if not (is_reading and self.store.keeps_order):
                 self._end_reading(written)
-                self._try(piece, lambda piece=piece: self._publish(piece), is_end=True)  # type: ignore[misc]
+            if not is_reading:
+                self._try(piece, lambda piece=piece: self._publish(piece), is_end=True)  # type: ignore[misc]  # bound now
         self._end_reading(written)
         self._at_work = ()
         return len(leased)

@@ -102,6 +102,8 @@ class _Connection:
 class PostgresStore:
     """Implements ports.Store over one database. `retried` counts the pieces of work that had to be run again."""
 
+    keeps_order = False
+
     def __init__(self, url: str, sealer: Sealer, clock: Clock, new_id: Callable[[], str], fail: FailPoints = no_fail_points) -> None:
         self._url = url
         self._sealer = sealer

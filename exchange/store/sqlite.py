@@ -58,6 +58,8 @@ def _away() -> Unavailable:
 class SqliteStore:
     """Implements ports.Store over one file."""
 
+    keeps_order = True
+
     def __init__(self, path: Path, sealer: Sealer, clock: Clock, new_id: Callable[[], str], fail: FailPoints = no_fail_points) -> None:
         self.path = path
         self._clock = clock

@@ -12,8 +12,9 @@ from exchange.web.board.view import Row, row_of
 from exchange.web.home import times
 from exchange.web.home.answers import given_words
 from exchange.web.home.facts import dialled
+from exchange.web.home.page import Gap, Notice
 from exchange.web.home.values import Value, value
-from exchange.web.home.view import Gap, Notice, read_gaps, spaced, withdrawn_words
+from exchange.web.home.view import read_gaps, spaced, withdrawn_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from exchange.transfer.publish import Look
 from exchange.web.board.view import Row
 from exchange.web.board.ward_form import USUAL, fields_of, suggested
 from exchange.web.home import times
-from exchange.web.home.view import Gap, read_gaps
+from exchange.web.home.page import Gap
+from exchange.web.home.view import read_gaps
 
 SPARE_ROWS = 1
 

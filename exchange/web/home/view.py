@@ -15,9 +15,7 @@ from exchange.web.home.facts import Mark, Read, TransferFacts, dialled
 from exchange.web.home.inbox import Badge, answer_words, badge_words
 from exchange.web.home.letters import letters_view, newest_letter, signed
 from exchange.web.home.medicines import medicines_view
-from exchange.web.home.page import Call, Part, TransferView
-from exchange.web.home.page import Gap as Gap
-from exchange.web.home.page import Notice as Notice
+from exchange.web.home.page import Call, Gap, Notice, Part, TransferView
 from exchange.web.home.reading import Papers, Resource, Run, Section, each, find, text
 from exchange.web.home.reading import codes as codes_of
 from exchange.web.home.values import Value, value
