@@ -30,6 +30,7 @@ from exchange.model import AnswerKind
 from exchange.web.home import Renderer, TransferView, inbox_view, transfer_view
 from exchange.web.home.answers import Tried
 from exchange.web.home.facts import Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
+from exchange.web.home.heads_up import heads_up
 from exchange.web.home.render import STYLESHEET
 
 NOW = datetime(2026, 11, 28, 2, 3, tzinfo=UTC)
@@ -358,6 +359,9 @@ def pages() -> Mapping[str, bytes]:
         "inbox-one": inbox(rows()[1]),
         "inbox-many": inbox(*rows()),
         "inbox-long": inbox(long_row),
+        "heads-up": render(
+            "heads_up.html", frame=FRAME, view=heads_up(replace(rows()[1], ward_phone="01632 960 111"), NOW), base="/home/transfer"
+        ),
         "transfer": transfer(bundle(), override="Rob Trialman, site manager, chose to send these papers before they were complete."),
         "transfer-complete": transfer(bundle(), gate("papers complete", 0), answers=(given(),)),
         "transfer-long": transfer(bundle(patient=long_patient)),

@@ -189,6 +189,8 @@ def test_a_new_resident_is_a_heads_up_until_the_home_says_ours(tmp_path: Path) -
         carer = sign_in(found, kit.carer)
         pages = found.http.get(f"/home/{transfer}", headers=carer).text + found.http.get("/home", headers=carer).text
         assert person.family in pages
+        assert not re.search(r"<dd>\d{4}-\d{2}", pages), "a day as no carer reads it"
+        assert re.search(r"Born</dt><dd>\d+ \w+ \d{4} \(\d+ years\)", pages)
         for clinical in ("Penicillin", "missing", person.letter[0][:20], "Fall at home"):
             assert clinical not in pages
         assert f"/home/{transfer}/letters" not in pages

@@ -19,6 +19,7 @@ from exchange.records import Answer, Part, Person
 from exchange.transfer.match import read_label
 from exchange.web.home import answers
 from exchange.web.home.facts import Frame, Given, InboxRow, LetterFacts, Mark, Read, Resident, TransferFacts
+from exchange.web.home.heads_up import heads_up
 from exchange.web.home.inbox import Past, answer_words, inbox_view
 from exchange.web.home.page import TransferView
 from exchange.web.home.view import condition_words, transfer_view, withdrawn_words
@@ -57,7 +58,7 @@ def home_router(exchange: Exchange, pages: Pages) -> APIRouter:
         now = exchange.store.read(lambda uow: uow.now)
         frame = pages.frame(request, who)
         if opened.item.is_shut and opened.item.delivery.state is not DeliveryState.WITHDRAWN:
-            return pages.html("heads_up.html", frame=frame, row=inbox_rows([opened.item])[0], base=f"/home/{transfer}")
+            return pages.html("heads_up.html", frame=frame, view=heads_up(inbox_rows([opened.item])[0], now), base=f"/home/{transfer}")
         before = view_of(opened.before, frame, now) if opened.before else None
         view = view_of(opened, frame, now, tried, before)
         status = 410 if opened.item.delivery.state is DeliveryState.WITHDRAWN else 422 if tried else 200
