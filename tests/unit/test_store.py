@@ -22,7 +22,7 @@ from exchange.store.schema import metadata
 from exchange.store.tables import columns_of
 from exchange.transfer import transfers
 from exchange.wiring import open_exchange
-from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, SteppingClock, kit
+from tests.app_kit import HOME, HOSPITAL, OTHER_HOME, START, SteppingClock, kit
 from tests.databases import settings_for, sqlite_only
 
 AWAY = "database_away"
@@ -71,6 +71,28 @@ def test_a_failing_neighbour_loses_nobodys_work(tmp_path: Path) -> None:
         two.result(10)
     three.result(10)
     assert offsets(exchange) == {"one", "three"}
+    exchange.store.close()
+
+
+@sqlite_only
+def test_a_key_that_a_failing_neighbour_made_seals_nothing(tmp_path: Path) -> None:
+    """The works of a group share the keys that they looked up; one that was rolled back is no key, and its owner may come again."""
+    exchange = opened(tmp_path)
+    # The data key of an organisation is made with its first row.
+    first, second = (OrgKey(name, "VZZ77", "enc", "{}", Sealed.of(name.encode()), START, START) for name in ("A", "B"))
+
+    def bad(uow: UnitOfWork) -> None:
+        uow.insert(first)
+        raise KeyError("neighbour")
+
+    one, two = held_group(exchange, [bad, lambda uow: uow.insert(second)])
+    with pytest.raises(KeyError):
+        one.result(10)
+    two.result(10)
+    (kept,) = exchange.store.read(lambda uow: uow.find(OrgKey, org="VZZ77"))
+    assert exchange.store.read(lambda uow: uow.find(DataKey, owner_id="VZZ77"))
+    assert kept.private_jwk is not None
+    assert kept.private_jwk.open() == b"B"
     exchange.store.close()
 
 
