@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from exchange.audit.events import About, record
 from exchange.audit.leaf import SALT_BYTES
@@ -60,7 +61,7 @@ def note_search(uow: UnitOfWork, org: str, client: str | None, search: AuditSear
 
 def search(uow: UnitOfWork, org: str, search: AuditSearch) -> AuditPage:
     """One page. The unit of work's scope limits it to what this organisation did or was shown."""
-    where: dict[str, object] = {}
+    where: dict[str, Any] = {}
     if search.nhs_number:
         where["nhs_number"] = uow.indexes("nhs_number", "", search.nhs_number)
     if search.entity:
@@ -78,9 +79,9 @@ def search(uow: UnitOfWork, org: str, search: AuditSearch) -> AuditPage:
     count = max(1, min(search.count, MAX_PAGE))
     rows: list[AuditEvent] = []
     # Agent is person or client: two searches of one page each, joined, keep every filter an equality on an index.
-    filters = [{"person_id": search.agent}, {"client_id": search.agent}] if search.agent else [{}]
+    filters: list[dict[str, Any]] = [{"person_id": search.agent}, {"client_id": search.agent}] if search.agent else [{}]
     for extra in filters:
-        rows += uow.find(AuditEvent, order="-recorded_at,-id", limit=count + 1 + (MAX_PAGE if skip_to else 0), **where, **extra)  # type: ignore[arg-type]
+        rows += uow.find(AuditEvent, order="-recorded_at,-id", limit=count + 1 + (MAX_PAGE if skip_to else 0), **where, **extra)
     rows.sort(key=lambda row: (row.recorded_at, row.id), reverse=True)
     if skip_to is not None:
         rows = [row for row in rows if (row.recorded_at, row.id) < (skip_to.recorded_at, skip_to.id)]

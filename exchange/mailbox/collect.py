@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -121,7 +122,7 @@ def page(uow: UnitOfWork, org: str, asked: Page) -> tuple[list[InboxItem], bool]
 
     A change while somebody pages moves a delivery to the end: it may come twice, it is never skipped.
     """
-    where: dict[str, object] = {"recipient_org": org, "change__gt": asked.after_change}
+    where: dict[str, Any] = {"recipient_org": org, "change__gt": asked.after_change}
     # Times rise with the changes, so that a time is a change: two steps into an index, however many deliveries lie before it.
     if asked.since is not None:
         first = _change_from(uow, org, asked.since)
@@ -133,7 +134,7 @@ def page(uow: UnitOfWork, org: str, asked: Page) -> tuple[list[InboxItem], bool]
     if asked.nhs_number:
         versions = uow.find(Version, recipient_org=org, nhs_number=uow.indexes("nhs_number", "", asked.nhs_number))
         where["version_id__in"] = [version.id for version in versions]
-    rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)  # type: ignore[arg-type]  # names of fields
+    rows = uow.find(Delivery, order="change", limit=asked.count + 1, **where)
     return items_of(uow, rows[: asked.count]), len(rows) > asked.count
 
 
@@ -150,11 +151,11 @@ class HomeList:
 
 def home_list(uow: UnitOfWork, org: str, earlier: int) -> HomeList:
     """The newest papers that nobody has read, the transfers of these days, and page `earlier` (from 0) of those before, newest first."""
-    unread = {"recipient_org": org, "state": DeliveryState.CURRENT, "opened_at": None}
-    back = {"recipient_org": org, "state": DeliveryState.WITHDRAWN, "withdrawal_seen_at": None}
+    unread: dict[str, Any] = {"recipient_org": org, "state": DeliveryState.CURRENT, "opened_at": None}
+    back: dict[str, Any] = {"recipient_org": org, "state": DeliveryState.WITHDRAWN, "withdrawal_seen_at": None}
     since = uow.now - NEAR
     horizon = since.date().isoformat()
-    fresh = [row for which in (unread, back) for row in uow.find(Delivery, order="-opened_at,-change", limit=MOST_UNREAD, **which)]  # type: ignore[arg-type]
+    fresh = [row for which in (unread, back) for row in uow.find(Delivery, order="-opened_at,-change", limit=MOST_UNREAD, **which)]
     # Who came lately belongs here whatever is known of the day: it may be unknown, or wrong.
     fresh += uow.find(Delivery, order="updated_at", recipient_org=org, updated_at__ge=since)
     near = {row.transfer_id for row in fresh} | {row.id for row in uow.find(Transfer, recipient_org=org, leaving_on__ge=horizon)}
